@@ -1,0 +1,67 @@
+// Package reason holds the closed list of reason tokens: the words by which
+// Sealpost says why something was refused, deferred or left out. The same
+// token stands in SMTP replies, log lines, metrics, `explain`, `lookup` and
+// API errors, and has a section of its own in docs/reasons.md.
+package reason
+
+// A Token names one cause. Tokens are stable: operators search and alert on them.
+type Token string
+
+// None is the absence of a reason: nothing was refused.
+const None Token = ""
+
+// Why a recipient's certificate cannot be used.
+const (
+	NoCertificate          Token = "no-certificate"
+	CertificateExpired     Token = "certificate-expired"
+	CertificateNotYetValid Token = "certificate-not-yet-valid"
+	CertificateAddress     Token = "certificate-address-mismatch"
+	CertificateUsage       Token = "certificate-usage"
+	CertificateUntrusted   Token = "certificate-untrusted"
+	CertificateWeakKey     Token = "certificate-weak-key"
+	CertificateKeyKind     Token = "certificate-key-unsupported"
+	CertificateUnreadable  Token = "certificate-unreadable"
+	CertificateUnverified  Token = "certificate-not-verifiable"
+	CertificateCA          Token = "certificate-is-ca"
+	CertificateRevoked     Token = "certificate-revoked"
+	LookupUnavailable      Token = "lookup-unavailable"
+)
+
+// Why a client or a message is refused at the door.
+const (
+	RelayDenied       Token = "relay-denied"
+	AuthFailed        Token = "auth-failed"
+	AuthNeedsTLS      Token = "auth-needs-tls"
+	TLSRequired       Token = "tls-required"
+	AddressInvalid    Token = "address-invalid"
+	AddressRouting    Token = "address-routing"
+	MessageTooLarge   Token = "message-too-large"
+	TooManyRecipients Token = "too-many-recipients"
+	TooManyClients    Token = "too-many-connections"
+	TooManyErrors     Token = "too-many-errors"
+	ClientTimeout     Token = "client-timeout"
+	ClientGone        Token = "client-gone"
+	ProtocolError     Token = "protocol-error"
+	BareNewline       Token = "bare-newline"
+	MailLoop          Token = "mail-loop"
+	MessageMalformed  Token = "message-malformed"
+	HeaderRule        Token = "header-rule"
+	PolicyNoRule      Token = "policy-no-rule"
+	ShuttingDown      Token = "shutting-down"
+	ResourcesLow      Token = "resources-low"
+	SealingFailed     Token = "sealing-failed"
+	InternalError     Token = "internal-error"
+)
+
+// What upstream did.
+const (
+	UpstreamUnreachable Token = "upstream-unreachable"
+	UpstreamTimeout     Token = "upstream-timeout"
+	UpstreamTLS         Token = "upstream-tls"
+	UpstreamAuth        Token = "upstream-auth"
+	UpstreamProtocol    Token = "upstream-protocol"
+	UpstreamDeferred    Token = "upstream-deferred"
+	UpstreamRefused     Token = "upstream-refused"
+	UpstreamLacks       Token = "upstream-lacks-extension"
+	PartlyDelivered     Token = "partly-delivered"
+)

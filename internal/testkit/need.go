@@ -1,0 +1,28 @@
+// Package testkit starts the real neighbours that tests talk to, and makes the
+// keys and certificates they need. Only tests import it.
+package testkit
+
+import (
+	"os"
+	"os/exec"
+	"testing"
+)
+
+// Need makes sure that the programs a test talks to are installed. Under
+// `make test` (SEALPOST_TEST_ALL=1) a missing one fails the test; with plain
+// `go test` the test is left out, and the output says so.
+func Need(t testing.TB, programs ...string) {
+	t.Helper()
+	for _, p := range programs {
+		if _, err := exec.LookPath(p); err == nil {
+			continue
+		}
+		if _, err := os.Stat("/usr/sbin/" + p); err == nil {
+			continue
+		}
+		if os.Getenv("SEALPOST_TEST_ALL") != "" {
+			t.Fatalf("%s is not installed, and `make test` needs it: run .ci/setup", p)
+		}
+		t.Skipf("LEFT OUT: %s is not installed; `make test` installs it and runs this test", p)
+	}
+}
