@@ -1,6 +1,7 @@
 package testkit
 
 import (
+	"bytes"
 	"crypto"
 	"crypto/ecdh"
 	"crypto/ecdsa"
@@ -8,8 +9,10 @@ import (
 	"crypto/elliptic"
 	"crypto/rand"
 	"crypto/rsa"
+	"crypto/sha256"
 	"crypto/x509"
 	"crypto/x509/pkix"
+	"encoding/asn1"
 	"encoding/pem"
 	"math/big"
 	"os"
@@ -75,7 +78,7 @@ func (ca *CA) Issue(t testing.TB, leaf Leaf) *Identity {
 		leaf.Key = "rsa2048"
 	}
 	key := Key(t, leaf.Key)
-	der, err := x509.CreateCertificate(rand.Reader, leaf.template(t), ca.Cert, public(key), ca.key)
+	der, err := ca.create(leaf.template(t), public(key))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -89,6 +92,37 @@ func (ca *CA) Issue(t testing.TB, leaf Leaf) *Identity {
 	}
 	id.KeyPEM = pemBlock("PRIVATE KEY", pkcs8)
 	return id
+}
+
+// create is x509.CreateCertificate, and for X25519 keys, which that refuses,
+// a certificate for an Ed25519 key whose algorithm is exchanged before it is
+// signed again: the two differ in one byte (RFC 8410).
+func (ca *CA) create(template *x509.Certificate, pub crypto.PublicKey) ([]byte, error) {
+	x, ok := pub.(*ecdh.PublicKey)
+	if !ok {
+		return x509.CreateCertificate(rand.Reader, template, ca.Cert, pub, ca.key)
+	}
+	der, err := x509.CreateCertificate(rand.Reader, template, ca.Cert, ed25519.PublicKey(x.Bytes()), ca.key)
+	if err != nil {
+		return nil, err
+	}
+	var cert struct {
+		TBS       asn1.RawValue
+		Algorithm pkix.AlgorithmIdentifier
+		Signature asn1.BitString
+	}
+	if _, err := asn1.Unmarshal(der, &cert); err != nil {
+		return nil, err
+	}
+	tbs := bytes.Replace(cert.TBS.FullBytes, []byte{0x06, 0x03, 0x2b, 0x65, 0x70}, []byte{0x06, 0x03, 0x2b, 0x65, 0x6e}, 1)
+	cert.TBS = asn1.RawValue{FullBytes: tbs}
+	digest := sha256.Sum256(tbs)
+	sig, err := ca.key.Sign(rand.Reader, digest[:], crypto.SHA256)
+	if err != nil {
+		return nil, err
+	}
+	cert.Signature = asn1.BitString{Bytes: sig, BitLength: len(sig) * 8}
+	return asn1.Marshal(cert)
 }
 
 // For issues an ordinary RSA certificate for one mailbox.
