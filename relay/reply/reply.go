@@ -103,3 +103,13 @@ func Of(err error) *Error {
 	}
 	return Errorf(451, Enhanced{4, 3, 0}, reason.InternalError, "Internal error, try again later").Because(err)
 }
+
+// Tagged is the reply as a client gets it: with the reason token at the end
+// of its text, so that what stands in a sender's log can be searched for here.
+func (e *Error) Tagged() Reply {
+	r := e.Reply
+	if e.Reason != reason.None {
+		r.Text += " (" + string(e.Reason) + ")"
+	}
+	return r
+}
