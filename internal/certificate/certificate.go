@@ -41,8 +41,9 @@ type Certificate struct {
 	SubjectAddresses    []string // emailAddress attributes of the subject
 	IsCA                bool
 	HasKeyUsage         bool
-	KeyUsage            x509.KeyUsage // meaningful when HasKeyUsage
-	ExtKeyUsage         []asn1.ObjectIdentifier
+	KeyUsage            x509.KeyUsage           // meaningful when HasKeyUsage
+	ExtKeyUsage         []asn1.ObjectIdentifier // an empty OID stands for a purpose that cannot be read
+	UnknownCritical     []asn1.ObjectIdentifier // critical extensions that are not understood (RFC 5280 section 4.2: such a certificate must not be used)
 	Capabilities        []asn1.ObjectIdentifier // SMIMECapabilities (RFC 4262), in order of preference
 	KeyKind             KeyKind
 	KeyName             string // for people: "RSA 2048", "EC P-256", "brainpoolP256r1"

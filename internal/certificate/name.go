@@ -1,0 +1,123 @@
+package certificate
+
+import (
+	"slices"
+	"strings"
+	"unicode"
+	"unicode/utf16"
+	"unicode/utf8"
+
+	"golang.org/x/crypto/cryptobyte"
+	"golang.org/x/crypto/cryptobyte/asn1"
+)
+
+const oidEmailAddress = "1.2.840.113549.1.9.1"
+
+// attributeName is the short name of an attribute type (RFC 4519), or its OID.
+func attributeName(oid string) string {
+	switch oid {
+	case "2.5.4.3":
+		return "CN"
+	case "2.5.4.4":
+		return "SN"
+	case "2.5.4.5":
+		return "serialNumber"
+	case "2.5.4.6":
+		return "C"
+	case "2.5.4.7":
+		return "L"
+	case "2.5.4.8":
+		return "ST"
+	case "2.5.4.9":
+		return "street"
+	case "2.5.4.10":
+		return "O"
+	case "2.5.4.11":
+		return "OU"
+	case "2.5.4.12":
+		return "title"
+	case "2.5.4.42":
+		return "GN"
+	case "2.5.4.65":
+		return "pseudonym"
+	case "2.5.4.97":
+		return "organizationIdentifier"
+	case "0.9.2342.19200300.100.1.1":
+		return "UID"
+	case "0.9.2342.19200300.100.1.25":
+		return "DC"
+	case oidEmailAddress:
+		return "emailAddress"
+	}
+	return oid
+}
+
+// readName writes a Name for people, most specific attribute first as RFC 4514
+// has it, and collects its e-mail addresses. What cannot be read is left out.
+func readName(element cryptobyte.String) (text string, addresses []string) {
+	var rdns cryptobyte.String
+	var parts []string
+	element.ReadASN1(&rdns, asn1.SEQUENCE)
+	for !rdns.Empty() {
+		var rdn cryptobyte.String
+		if !rdns.ReadASN1(&rdn, asn1.SET) {
+			break
+		}
+		for !rdn.Empty() {
+			var attribute, value cryptobyte.String
+			var tag asn1.Tag
+			if !rdn.ReadASN1(&attribute, asn1.SEQUENCE) {
+				break
+			}
+			oid, ok := readOID(&attribute)
+			if !ok || !attribute.ReadAnyASN1(&value, &tag) {
+				continue
+			}
+			s := readString(tag, value)
+			if oid.String() == oidEmailAddress {
+				addresses = append(addresses, s)
+			}
+			parts = append(parts, attributeName(oid.String())+"="+printable(s))
+		}
+	}
+	slices.Reverse(parts)
+	return strings.Join(parts, ", "), addresses
+}
+
+// readString decodes a DirectoryString. Bytes that are not UTF-8 where UTF-8
+// or ASCII should be are taken as Latin-1, which is what they mostly are.
+func readString(tag asn1.Tag, value []byte) string {
+	const bmpString, universalString = asn1.Tag(30), asn1.Tag(28)
+	switch {
+	case tag == bmpString && len(value)%2 == 0:
+		units := make([]uint16, len(value)/2)
+		for i := range units {
+			units[i] = uint16(value[2*i])<<8 | uint16(value[2*i+1])
+		}
+		return string(utf16.Decode(units))
+	case tag == universalString && len(value)%4 == 0:
+		var b strings.Builder
+		for ; len(value) > 0; value = value[4:] {
+			b.WriteRune(rune(value[0])<<24 | rune(value[1])<<16 | rune(value[2])<<8 | rune(value[3]))
+		}
+		return b.String()
+	case utf8.Valid(value):
+		return string(value)
+	}
+	runes := make([]rune, len(value))
+	for i, c := range value {
+		runes[i] = rune(c)
+	}
+	return string(runes)
+}
+
+// printable keeps what a terminal or a log may be shown; names come from
+// strangers.
+func printable(s string) string {
+	return strings.Map(func(r rune) rune {
+		if unicode.IsPrint(r) {
+			return r
+		}
+		return '?'
+	}, s)
+}
