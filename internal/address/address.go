@@ -4,11 +4,11 @@ package address
 
 import (
 	"errors"
-	"net/netip"
 	"strings"
+	"unicode"
 	"unicode/utf8"
 
-	"golang.org/x/net/idna"
+	"golang.org/x/text/unicode/norm"
 )
 
 // Errors of Parse. Each has a text that a client can be shown.
@@ -19,12 +19,19 @@ var (
 	ErrRouting = errors.New("address carries a route of its own (%, ! or @ in the local part)")
 )
 
+// Limits in octets as they stand on the wire, quotes included (RFC 5321
+// sections 4.5.3.1.1 and 4.5.3.1.2).
+const (
+	maxLocal  = 64
+	maxDomain = 255
+)
+
 // An Address is one RFC 5321 Mailbox (with RFC 6531 where it has characters
 // beyond ASCII). The zero value is the null reverse-path, "<>". Values are
 // comparable; two spellings of one mailbox have the same Key.
 type Address struct {
 	local   string // without quoting
-	domain  string // as it was given: U-labels stay U-labels
+	domain  string // an ASCII domain as it was given; any other in U-labels
 	ascii   string // lower case, A-labels; for an address literal: the literal
 	literal bool
 }
@@ -33,30 +40,31 @@ type Address struct {
 //
 // Local parts that another server may read as a route (a percent hack, a bang
 // path, a quoted "@") give ErrRouting: they could reach somebody else than the
-// one whose certificate was looked up.
+// one whose certificate was looked up. Control characters are refused even
+// where RFC 6531 would let them pass, and so are spaces outside of quotes.
 func Parse(s string) (Address, error) {
-	if len(s) > 64*4+1+255 {
+	if len(s) > 2*maxLocal+len(`""@`)+maxDomain { // every character quoted
 		return Address{}, ErrTooLong
 	}
 	if !utf8.ValidString(s) {
 		return Address{}, ErrSyntax
 	}
-	local, rest, err := cutLocal(s)
+	local, domain, err := cutLocal(s)
 	if err != nil {
 		return Address{}, err
 	}
-	if len(local) > 64 && isASCII(local) || len(local) > 256 {
+	if len(quoteLocal(local)) > maxLocal || len(domain) > maxDomain {
 		return Address{}, ErrTooLong
 	}
-	if strings.ContainsAny(local, "%!@") {
+	if isRoute(local) {
 		return Address{}, ErrRouting
 	}
-	a := Address{local: local, domain: rest}
-	if strings.HasPrefix(rest, "[") {
-		a.literal = true
-		a.ascii, err = parseLiteral(rest)
+	a := Address{local: local, literal: strings.HasPrefix(domain, "[")}
+	if a.literal {
+		a.domain = domain
+		a.ascii, err = parseLiteral(domain)
 	} else {
-		a.ascii, err = Domain(rest)
+		a.domain, a.ascii, err = parseDomain(domain)
 	}
 	if err != nil {
 		return Address{}, err
@@ -67,27 +75,7 @@ func Parse(s string) (Address, error) {
 // cutLocal takes the local part (unquoted) off the front of s, and the "@".
 func cutLocal(s string) (local, domain string, err error) {
 	if strings.HasPrefix(s, `"`) {
-		var b strings.Builder
-		for i := 1; i < len(s); i++ {
-			switch c := s[i]; {
-			case c == '"':
-				if !strings.HasPrefix(s[i+1:], "@") || b.Len() == 0 {
-					return "", "", ErrSyntax
-				}
-				return b.String(), s[i+2:], nil
-			case c == '\\':
-				i++
-				if i == len(s) || s[i] < ' ' || s[i] > '~' {
-					return "", "", ErrSyntax
-				}
-				b.WriteByte(s[i])
-			case c < ' ' || c == 0x7f:
-				return "", "", ErrSyntax
-			default:
-				b.WriteByte(c)
-			}
-		}
-		return "", "", ErrSyntax
+		return cutQuoted(s)
 	}
 	i := strings.LastIndexByte(s, '@')
 	if i < 0 {
@@ -103,6 +91,40 @@ func cutLocal(s string) (local, domain string, err error) {
 	return local, domain, nil
 }
 
+// cutQuoted reads an RFC 5321 Quoted-string, extended by RFC 6531 to UTF-8.
+// The empty one is refused: hardly anybody stores mail under it, and "@domain"
+// is what careless programs would make of it.
+func cutQuoted(s string) (local, domain string, err error) {
+	var b strings.Builder
+	for i := 1; i < len(s); i++ {
+		switch c := s[i]; c {
+		case '"':
+			if !strings.HasPrefix(s[i+1:], "@") || b.Len() == 0 {
+				return "", "", ErrSyntax
+			}
+			if strings.ContainsFunc(b.String(), isUnfit) {
+				return "", "", ErrSyntax
+			}
+			return b.String(), s[i+2:], nil
+		case '\\':
+			i++
+			if i == len(s) || s[i] < ' ' || s[i] > '~' {
+				return "", "", ErrSyntax
+			}
+			b.WriteByte(s[i])
+		default:
+			b.WriteByte(c)
+		}
+	}
+	return "", "", ErrSyntax
+}
+
+// isUnfit reports what no local part may hold, quoted or not: control
+// characters (C0, DEL, C1) and the separators that break lines.
+func isUnfit(r rune) bool {
+	return unicode.In(r, unicode.Cc, unicode.Zl, unicode.Zp)
+}
+
 // isDotString reports an RFC 5321 Dot-string, extended by RFC 6531 to UTF-8.
 func isDotString(s string) bool {
 	if s == "" || s[0] == '.' || s[len(s)-1] == '.' || strings.Contains(s, "..") {
@@ -110,8 +132,9 @@ func isDotString(s string) bool {
 	}
 	for _, r := range s {
 		switch {
-		case r >= 'a' && r <= 'z', r >= 'A' && r <= 'Z', r >= '0' && r <= '9', r > 0x9f:
-		case strings.ContainsRune("!#$%&'*+-/=?^_`{|}~.", r):
+		case r >= 'a' && r <= 'z', r >= 'A' && r <= 'Z', r >= '0' && r <= '9':
+		case r >= utf8.RuneSelf && !isUnfit(r) && !unicode.IsSpace(r):
+		case r < utf8.RuneSelf && strings.ContainsRune("!#$%&'*+-/=?^_`{|}~.", r):
 		default:
 			return false
 		}
@@ -119,55 +142,15 @@ func isDotString(s string) bool {
 	return true
 }
 
-// Domain brings a domain name to its one form for comparison: lower case,
-// A-labels, no final dot.
-func Domain(s string) (string, error) {
-	if s == "" || len(s) > 255 {
-		return "", ErrDomain
+// isRoute reports a local part that some server would take apart: also one
+// that only becomes a route when its compatibility characters (a full-width
+// "%") are folded.
+func isRoute(local string) bool {
+	const routing = "%!@"
+	if isASCII(local) {
+		return strings.ContainsAny(local, routing)
 	}
-	a, err := idna.Lookup.ToASCII(s)
-	if err != nil {
-		// Underscores stand in real host names, and IDNA knows none.
-		if !isASCII(s) {
-			return "", ErrDomain
-		}
-		a = strings.ToLower(s)
-	}
-	if len(a) > 253 {
-		return "", ErrDomain
-	}
-	for label := range strings.SplitSeq(a, ".") {
-		if label == "" || len(label) > 63 || label[0] == '-' || label[len(label)-1] == '-' {
-			return "", ErrDomain
-		}
-		for i := range len(label) {
-			c := label[i]
-			if !(c >= 'a' && c <= 'z' || c >= '0' && c <= '9' || c == '-' || c == '_') {
-				return "", ErrDomain
-			}
-		}
-	}
-	return a, nil
-}
-
-// parseLiteral checks [192.0.2.1] and [IPv6:2001:db8::1] (RFC 5321 section 4.1.3).
-func parseLiteral(s string) (string, error) {
-	if !strings.HasSuffix(s, "]") {
-		return "", ErrDomain
-	}
-	in := s[1 : len(s)-1]
-	six := len(in) > 5 && strings.EqualFold(in[:5], "ipv6:")
-	if six {
-		in = in[5:]
-	}
-	ip, err := netip.ParseAddr(in)
-	if err != nil || ip.Is4() == six || ip.Zone() != "" {
-		return "", ErrDomain
-	}
-	if six {
-		return "[IPv6:" + ip.String() + "]", nil
-	}
-	return "[" + ip.String() + "]", nil
+	return strings.ContainsAny(norm.NFKC.String(local), routing)
 }
 
 // IsNull reports the null reverse-path.
@@ -176,7 +159,8 @@ func (a Address) IsNull() bool { return a == Address{} }
 // Local is the local part without quoting.
 func (a Address) Local() string { return a.local }
 
-// Domain is the domain as it was given.
+// Domain is the domain as it goes on the wire: in ASCII as it was given, or in
+// U-labels (RFC 5890).
 func (a Address) Domain() string { return a.domain }
 
 // ASCIIDomain is the domain in its form for comparison (see the function Domain).
@@ -198,12 +182,18 @@ func (a Address) String() string {
 }
 
 // Key is the normal form under which an address is stored and looked up: the
-// local part exactly, the domain in lower case with A-labels.
+// local part as it is but in Unicode normalization form C, because keyboards
+// differ in how they write one and the same letter; the domain in lower case
+// with A-labels.
 func (a Address) Key() string {
 	if a.IsNull() {
 		return ""
 	}
-	return quoteLocal(a.local) + "@" + a.ascii
+	local := a.local
+	if !isASCII(local) {
+		local = norm.NFC.String(local)
+	}
+	return quoteLocal(local) + "@" + a.ascii
 }
 
 func quoteLocal(local string) string {
@@ -211,6 +201,7 @@ func quoteLocal(local string) string {
 		return local
 	}
 	var b strings.Builder
+	b.Grow(len(local) + 2)
 	b.WriteByte('"')
 	for i := range len(local) {
 		if local[i] == '"' || local[i] == '\\' {
