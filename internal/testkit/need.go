@@ -26,3 +26,15 @@ func Need(t testing.TB, programs ...string) {
 		t.Skipf("LEFT OUT: %s is not installed; `make test` installs it and runs this test", p)
 	}
 }
+
+// NeedRoot makes sure that the test runs as root, under the same terms as Need.
+func NeedRoot(t testing.TB) {
+	t.Helper()
+	if os.Geteuid() == 0 {
+		return
+	}
+	if os.Getenv("SEALPOST_TEST_ALL") != "" {
+		t.Fatal("this test starts a real mail system and must be root")
+	}
+	t.Skip("LEFT OUT: only root can run this test; `make test` as root runs it")
+}
