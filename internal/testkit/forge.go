@@ -69,7 +69,7 @@ func (f Forged) Sign(t testing.TB, ca *CA) []byte {
 
 func (f *Forged) fill(t testing.TB) {
 	if f.Serial == nil {
-		f.Serial = serial(t).Bytes()
+		f.Serial = append([]byte{1}, serial(t).Bytes()...) // a positive one
 	}
 	if f.Subject == nil {
 		f.Subject = marshal(t, pkix.Name{CommonName: "forged"}.ToRDNSequence())
