@@ -26,6 +26,10 @@ type SinkOptions struct {
 	HeloOnly bool  // refuse EHLO as a server without any extension does
 	Minimal  bool  // offer no more than go-smtp always does: no SMTPUTF8, REQUIRETLS, DSN, BINARYMIME
 	Lenient  bool  // take bare CR and LF, overlong lines and undeclared 8-bit content without failing the test
+
+	// Accept has the last word on a message before it is kept and answered:
+	// an error becomes 451, an *smtp.SMTPError what it says.
+	Accept func(Received) error
 }
 
 // A Sink is an SMTP server that keeps what it is sent. It shares no code with

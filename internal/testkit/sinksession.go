@@ -1,6 +1,7 @@
 package testkit
 
 import (
+	"errors"
 	"io"
 	"strconv"
 	"strings"
@@ -101,15 +102,31 @@ func (s *sinkSession) take(r io.Reader, all []Recipient, each func(to string, er
 		if err != nil && all != nil {
 			return err
 		}
-		if err == nil {
-			m.To = append(m.To, to)
+		if err != nil {
+			each(to.Address, err)
+			continue
 		}
-		each(to.Address, err)
+		m.To = append(m.To, to)
 	}
-	if len(m.To) > 0 {
-		s.sink.add(m)
+	if len(m.To) == 0 {
+		return nil
 	}
+	if s.sink.opts.Accept != nil {
+		if err := s.sink.opts.Accept(m); err != nil {
+			return asReply(err)
+		}
+	}
+	s.sink.add(m)
 	return nil
+}
+
+// asReply makes any error temporary that is no reply; go-smtp would answer 554.
+func asReply(err error) error {
+	var reply *smtp.SMTPError
+	if errors.As(err, &reply) {
+		return reply
+	}
+	return &smtp.SMTPError{Code: 451, EnhancedCode: smtp.EnhancedCode{4, 3, 0}, Message: "Not accepted"}
 }
 
 func (s *sinkSession) Reset()        { s.msg = Received{} }
