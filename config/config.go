@@ -1,0 +1,154 @@
+// Package config reads one YAML file, strictly, into a tree of typed values.
+// Every mistake is reported with file, line, key and what would be right; a
+// configuration is used as a whole or not at all.
+//
+// The doc comments of the exported structs are the reference for operators:
+// docs/configuration.md is generated from them. In their tags stand the key
+// (yaml), its default, the words allowed (enum), the bounds (min, max: of a
+// number, a duration, a size, or the length of a list), and the keys and words
+// that the product knows but this version does not have (later).
+package config
+
+import (
+	"net/netip"
+
+	"sealpost/relay/policy"
+)
+
+// Config is the whole file. Paths in it are absolute: what is relative in the
+// file is taken from the folder the file lies in.
+type Config struct {
+	// The full domain name of this server. It stands in the greeting, in EHLO
+	// to upstream and in Received fields. Default: the machine's own name, if
+	// that is a full domain name; otherwise the key is required.
+	Hostname string `yaml:"hostname"`
+
+	// The listeners: where mail comes in, and who may send it.
+	Listen []Listen `yaml:"listen" required:"true" min:"1"`
+
+	// Bounds for what clients may send and for what Sealpost holds in memory.
+	Limits Limits `yaml:"limits"`
+
+	// The servers that take the mail on. They are tried in order; the next one
+	// is asked when one cannot be reached or answers 4yz to the connection.
+	Upstream []Upstream `yaml:"upstream" required:"true" min:"1"`
+
+	// What happens when no upstream takes a message for now. `defer`: the
+	// client hears 451 4.4.1 and keeps the message, so nothing is stored here.
+	OnTrouble string `yaml:"on_trouble" default:"defer" enum:"defer" later:"spool"`
+
+	// Where the certificates of recipients come from.
+	Lookup Lookup `yaml:"lookup"`
+
+	// What makes a certificate good enough to seal to.
+	Trust Trust `yaml:"trust"`
+
+	// How messages are sealed.
+	SMIME SMIME `yaml:"smime"`
+
+	// The rules. For each recipient, the first rule whose conditions all match
+	// decides. A recipient that no rule matches is refused with 550 and the
+	// reason policy-no-rule. Default: one rule named `default` that encrypts
+	// always and refuses recipients without a certificate.
+	Policy []Rule `yaml:"policy"`
+
+	// The HTTP endpoint for monitoring.
+	Metrics Metrics `yaml:"metrics"`
+
+	// The log.
+	Log Log `yaml:"log"`
+
+	_ struct{} `later:"spool|directory"`
+}
+
+// Metrics is the HTTP endpoint for monitoring: /metrics for Prometheus,
+// /healthz and /readyz for supervisors and load balancers.
+type Metrics struct {
+	// Where the endpoint listens; `none` for no endpoint.
+	// Hazard: it has no access control, so keep it on loopback or behind a
+	// firewall. It shows counts and rule names, never addresses or content.
+	Address string `yaml:"address" kind:"address" default:"127.0.0.1:9225" word:"none"`
+}
+
+// Log is how Sealpost writes its log, one line per message and one per
+// recipient, to standard error. Content and subjects never stand in it.
+type Log struct {
+	// The least important level that is written. `debug` shows the SMTP
+	// dialogs without their content.
+	Level string `yaml:"level" default:"info" enum:"debug|info|warn|error"`
+
+	// `json`: one object a line. `text`: key=value, as Postfix writes.
+	Format string `yaml:"format" default:"json" enum:"json|text"`
+}
+
+// Rule is one rule of the policy. Conditions that are not given match
+// everything; a rule with none is a catch-all, and nothing may stand behind it.
+type Rule struct {
+	// The name, unique among the rules. It stands in logs, metrics and
+	// `sealpost explain`.
+	Name string `yaml:"name" kind:"word" required:"true"`
+
+	// The envelope sender, as a pattern over local@domain: `*` stands for any
+	// run of characters, `?` for one. Case does not matter, and domains match
+	// in both spellings of IDNA. `<>` is the null sender of bounces.
+	Sender string `yaml:"sender" kind:"glob"`
+
+	// The envelope recipient, as a pattern like `sender`.
+	Recipient string `yaml:"recipient" kind:"glob"`
+
+	// The listener through which the message came: its `address` as written.
+	Listener string `yaml:"listener"`
+
+	// The client's networks. One of them must hold the client's address.
+	Client []netip.Prefix `yaml:"client"`
+
+	// A field that the message's header must have. Such a rule can only decide
+	// after DATA, so a recipient it refuses is refused there.
+	Header *Header `yaml:"header"`
+
+	// `always`: the copy is sealed, or does not leave. `never`: it leaves as it
+	// came.
+	// Hazard: `never` sends matching mail unprotected. Match as little as
+	// possible; `sealpost check` warns of each such rule.
+	Encrypt string `yaml:"encrypt" default:"always" enum:"always|never"`
+
+	// What becomes of a recipient for whom every source says that there is no
+	// usable certificate. `reject`: 550 5.7.1. `plaintext`: the copy leaves
+	// unprotected. A source that does not answer never counts as such a word:
+	// the recipient is deferred with 451 4.4.3.
+	// Hazard: `plaintext` sends mail unprotected, also when a certificate has
+	// merely expired; `sealpost check` warns of each such rule.
+	NoKey string `yaml:"no_key" default:"reject" enum:"reject|plaintext" later:"hold|provision"`
+}
+
+// Header is a condition on the message's header. Any one field of that name
+// with a matching value will do.
+type Header struct {
+	// The field's name, without the colon. Case does not matter.
+	Name string `yaml:"name" kind:"field" required:"true"`
+
+	// A pattern over the unfolded value, with `*` and `?`. Case does not matter.
+	Value string `yaml:"value" default:"*"`
+}
+
+// Rules gives the policy in the form that relay/policy decides by.
+func (c *Config) Rules() []policy.Rule {
+	rules := make([]policy.Rule, 0, len(c.Policy))
+	for _, r := range c.Policy {
+		p := policy.Rule{
+			Name: r.Name, Sender: r.Sender, Recipient: r.Recipient,
+			Listener: r.Listener, Client: r.Client,
+		}
+		if r.Header != nil {
+			p.Header = &policy.HeaderMatch{Name: r.Header.Name, Value: r.Header.Value}
+		}
+		if r.Encrypt == "never" {
+			p.Encrypt = policy.Never
+		}
+		if r.NoKey == "plaintext" {
+			p.NoKey = policy.Plaintext
+		}
+		rules = append(rules, p)
+	}
+	return rules
+}

@@ -1,0 +1,152 @@
+package config
+
+import (
+	"bytes"
+	"os"
+	"path/filepath"
+	"reflect"
+	"strings"
+	"testing"
+	"time"
+
+	"sealpost/relay/policy"
+)
+
+// full sets every key that there is.
+const full = `
+hostname: relay.bank.example
+listen:
+  - address: 127.0.0.1:10025
+    protocol: lmtp
+    networks: [127.0.0.0/8, "::1/128", 192.0.2.1]
+    tls: {mode: starttls, cert: relay.pem, key: relay.key}
+    auth: {users: users}
+    xforward: [127.0.0.0/8]
+    proxy: [10.1.0.0/16]
+    bare_newline: normalize
+    chunking: false
+  - {address: ":2525", networks: [10.0.0.0/8]}
+limits: {message_size: 10MB, recipients: 100, connections: 10, connections_per_client: 5, messages_per_connection: 7, errors: 3,
+  command_timeout: 90s, data_timeout: 1m30s, min_rate: 0, shutdown_timeout: 0s, message_memory: 64KiB, total_memory: 10MiB, temp_dir: certs}
+upstream:
+  - {address: "mx.bank.example:25", tls: require, server_name: mail.bank.example, tls_roots: [roots.pem], auth: {user: "123", password_file: pass},
+     connections: 5, idle_timeout: 1s, connect_timeout: 250ms, command_timeout: 1m, data_timeout: 1h}
+  - {address: 127.0.0.1:10026, tls: none}
+  - {address: "[::1]:26"}
+on_trouble: defer
+lookup:
+  sources:
+    - {name: local, type: files, dir: certs}
+    - {name: keys, type: http, url: "https://keys.bank.example/?q={address}", trust: source, token_file: pass, tls_roots: [roots.pem], timeout: 2s}
+  timeout: 5s
+  cache: {entries: 10, ttl: 2h, negative_ttl: 0s, stale: 48h}
+trust: {roots: [roots.pem], system_roots: true, min_rsa_bits: 3072, fold_local_part: true}
+smime: {content: aes-128-gcm, rsa: oaep, kdf: sha256, drop: [], max_certificates: 2}
+policy:
+  - {name: internal, sender: "<>", recipient: "*@bank.example", listener: ":2525", client: [10.1.0.0/16], header: {name: X-Internal, value: "yes"}, encrypt: never}
+  - {name: default, no_key: plaintext}
+metrics: {address: none}
+log: {level: debug, format: text}
+`
+
+func TestEffectiveIsTheSameConfiguration(t *testing.T) {
+	dir := workFolder(t)
+	file := filepath.Join(dir, "sealpost.yaml")
+	for name, text := range map[string]string{"full": full, "least": withBase("")} {
+		first, _, err := parse(file, []byte(text), around())
+		if err != nil {
+			t.Fatalf("%s: %v", name, err)
+		}
+		effective := first.Effective()
+		// Paths are absolute by now: the folder no longer matters.
+		second, _, err := parse("/elsewhere/sealpost.yaml", effective, around())
+		if err != nil {
+			t.Fatalf("%s: %v\n%s", name, err, effective)
+		}
+		if !reflect.DeepEqual(first, second) {
+			t.Errorf("%s: the effective configuration reads as another one:\n%s\n%s", name, effective, second.Effective())
+		}
+		if bytes.Contains(effective, []byte("sesame")) || bytes.Contains(effective, []byte("$2a$")) {
+			t.Errorf("%s: a secret is shown:\n%s", name, effective)
+		}
+	}
+}
+
+// TestFullIsFull keeps the round trip honest when keys are added.
+func TestFullIsFull(t *testing.T) {
+	dir := workFolder(t)
+	c, _, err := parse(filepath.Join(dir, "sealpost.yaml"), []byte(full), around())
+	if err != nil {
+		t.Fatal(err)
+	}
+	effective := string(c.Effective())
+	for _, key := range keysOf(reflect.TypeFor[Config]()) {
+		if !strings.Contains(effective, key+":") {
+			t.Errorf("the key %s is not in the full configuration", key)
+		}
+	}
+}
+
+func keysOf(t reflect.Type) []string {
+	var out []string
+	for t.Kind() == reflect.Slice || t.Kind() == reflect.Pointer {
+		t = t.Elem()
+	}
+	if t.Kind() != reflect.Struct {
+		return nil
+	}
+	for _, f := range fields(t) {
+		out = append(append(out, f.Tag.Get("yaml")), keysOf(f.Type)...)
+	}
+	return out
+}
+
+func TestDefaults(t *testing.T) {
+	dir := workFolder(t)
+	c, warnings, err := parse(filepath.Join(dir, "sealpost.yaml"), []byte(withBase("")), around())
+	if err != nil || len(warnings) != 0 {
+		t.Fatal(err, warnings)
+	}
+	want, err := os.ReadFile("testdata/defaults.yaml")
+	if err != nil && !*update {
+		t.Fatal(err)
+	}
+	got := bytes.ReplaceAll(c.Effective(), []byte(dir), []byte("/etc/sealpost"))
+	if *update {
+		if err := os.WriteFile("testdata/defaults.yaml", got, 0o644); err != nil {
+			t.Fatal(err)
+		}
+	} else if !bytes.Equal(got, want) {
+		t.Errorf("got:\n%s\nwant:\n%s", got, want)
+	}
+}
+
+func TestHostnameOfTheMachine(t *testing.T) {
+	dir := workFolder(t)
+	at := surroundings{hostname: func() (string, error) { return "gate.bank.example", nil }, now: time.Now}
+	text := strings.Replace(withBase(""), "hostname: relay.example.com\n", "", 1)
+	c, _, err := parse(filepath.Join(dir, "sealpost.yaml"), []byte(text), at)
+	if err != nil || c.Hostname != "gate.bank.example" {
+		t.Errorf("%v, %v", c, err)
+	}
+}
+
+func TestRules(t *testing.T) {
+	dir := workFolder(t)
+	c, _, err := parse(filepath.Join(dir, "sealpost.yaml"), []byte(full), around())
+	if err != nil {
+		t.Fatal(err)
+	}
+	rules := c.Rules()
+	if len(rules) != 2 {
+		t.Fatalf("%d rules", len(rules))
+	}
+	r := rules[0]
+	if r.Name != "internal" || r.Sender != "<>" || r.Recipient != "*@bank.example" || r.Listener != ":2525" || len(r.Client) != 1 ||
+		*r.Header != (policy.HeaderMatch{Name: "X-Internal", Value: "yes"}) || r.Encrypt != policy.Never || r.NoKey != policy.Reject {
+		t.Errorf("first rule: %+v", r)
+	}
+	if r := rules[1]; r.Encrypt != policy.Always || r.NoKey != policy.Plaintext || r.Header != nil {
+		t.Errorf("second rule: %+v", r)
+	}
+}
