@@ -1,6 +1,9 @@
 package cms
 
-import "fmt"
+import (
+	"encoding/asn1"
+	"fmt"
+)
 
 // A Cipher is a content encryption algorithm that this package writes. The zero
 // value is none.
@@ -31,6 +34,15 @@ func ParseCipher(name string) (Cipher, error) {
 		}
 	}
 	return 0, fmt.Errorf("cms: unknown cipher %q: use aes-128-cbc, aes-256-cbc, aes-128-gcm or aes-256-gcm", name)
+}
+
+// OID is the algorithm as it stands in a certificate's S/MIME capabilities
+// (RFC 4262); nil for a Cipher that is none.
+func (c Cipher) OID() asn1.ObjectIdentifier {
+	if !c.valid() {
+		return nil
+	}
+	return c.algorithm().oid
 }
 
 // AEAD tells whether the cipher authenticates what it encrypts.
