@@ -66,7 +66,7 @@ func TestFriendlyForms(t *testing.T) {
 		"begins with ---": "---\n" + text,
 		"ends with ...":   text + "...\n",
 		"tabs elsewhere":  text + "# \tcomment\nlog:\t{level: info}\t# \n",
-		"quoted":          text + "limits: {\"recipients\": 5, 'message_size': '10MiB', data_timeout: \"90s\"}\n",
+		"quoted":          text + "limits: {\"recipients\": 5, 'message_size': '10MiB', rate_window: \"90s\"}\n",
 	} {
 		if _, _, err := parse(dir+"/sealpost.yaml", []byte(data), around()); err != nil {
 			t.Errorf("%s: %v", name, err)

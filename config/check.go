@@ -48,10 +48,10 @@ func (k *checker) hostname() {
 
 func (k *checker) limits() {
 	l := &k.config.Limits
-	if l.ConnectionsPerClient > l.Connections {
+	if l.Connections > 0 && l.ConnectionsPerClient > l.Connections {
 		k.wrong("limits.connections_per_client", "is larger than limits.connections (%d)", l.Connections)
 	}
-	if l.MessageMemory > l.TotalMemory {
+	if l.TotalMemory > 0 && l.MessageMemory > l.TotalMemory {
 		k.wrong("limits.message_memory", "is larger than limits.total_memory (%s)", l.TotalMemory)
 	}
 	if l.TempDir != "" {

@@ -24,10 +24,23 @@ func (k *checker) upstream(key string, u *Upstream) {
 		k.warn(join(key, "verify"), "the certificate of %s is not checked: whoever can redirect the connection can read the mail", u.Address)
 	}
 	if u.Auth != nil {
-		if !here && (!secure || !u.Verify) {
-			k.wrong(join(key, "auth"), "the password could reach somebody else: write tls: require (or implicit), with verify: true")
-		}
+		k.login(key, u, here)
 		k.secret(join(key, "auth.password_file"), u.Auth.PasswordFile)
+	}
+}
+
+// login refuses what could show the password to somebody else.
+func (k *checker) login(key string, u *Upstream, here bool) {
+	key = join(key, "auth")
+	switch {
+	case u.TLS == "":
+	case u.TLS == "none":
+		k.wrong(key, "needs TLS: a password never leaves without, write tls: require")
+	case here:
+	case u.TLS == "opportunistic":
+		k.wrong(key, "needs TLS that is sure to be there: write tls: require, or implicit")
+	case !u.Verify:
+		k.wrong(key, "the password could reach somebody else: write verify: true")
 	}
 }
 
@@ -54,9 +67,6 @@ func (k *checker) sources() {
 }
 
 func (k *checker) source(key string, s *Source) {
-	if s.Timeout > k.config.Lookup.Timeout {
-		k.warn(join(key, "timeout"), "is longer than lookup.timeout (%s), which ends the lookup first", durationString(k.config.Lookup.Timeout))
-	}
 	if t := &k.config.Trust; s.Trust == "pki" && len(t.Roots) == 0 && !t.SystemRoots {
 		k.wrong(join(key, "trust"), "is pki, and no root is there to vouch: write trust.roots, or trust: source if this source itself may vouch")
 	}

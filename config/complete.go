@@ -18,6 +18,9 @@ func complete(c *Config, f *findings, around surroundings) {
 			c.Hostname = name
 		}
 	}
+	if l := &c.Limits; l.ConnectionsPerClient == 0 {
+		l.ConnectionsPerClient = max(1, l.Connections/2)
+	}
 	for i := range c.Upstream {
 		u := &c.Upstream[i]
 		if !f.has(join(item("upstream", i), "verify")) {

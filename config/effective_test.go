@@ -26,11 +26,11 @@ listen:
     bare_newline: normalize
     chunking: false
   - {address: ":2525", networks: [10.0.0.0/8]}
-limits: {message_size: 10MB, recipients: 100, connections: 10, connections_per_client: 5, messages_per_connection: 7, errors: 3,
-  command_timeout: 90s, data_timeout: 1m30s, min_rate: 0, shutdown_timeout: 0s, message_memory: 64KiB, total_memory: 10MiB, temp_dir: certs}
+limits: {message_size: 10MB, recipients: 100, connections: 10, connections_per_client: 5, errors: 3, auth_failures: 7,
+  upstream: {connections: 5, messages_per_connection: 1, idle_timeout: 1s, connect_timeout: 250ms, command_timeout: 1m, end_timeout: 1h},
+  command_timeout: 90s, rate_window: 1m30s, min_rate: 0, shutdown_timeout: 0s, message_memory: 64KiB, total_memory: 10MiB, temp_dir: certs}
 upstream:
-  - {address: "mx.bank.example:25", tls: require, server_name: mail.bank.example, tls_roots: [roots.pem], auth: {user: "123", password_file: pass},
-     connections: 5, idle_timeout: 1s, connect_timeout: 250ms, command_timeout: 1m, data_timeout: 1h}
+  - {address: "mx.bank.example:25", tls: require, server_name: mail.bank.example, tls_roots: [roots.pem], auth: {user: "123", password_file: pass}, chunking: false}
   - {address: 127.0.0.1:10026, tls: none}
   - {address: "[::1]:26"}
 on_trouble: defer
@@ -39,7 +39,7 @@ lookup:
     - {name: local, type: files, dir: certs}
     - {name: keys, type: http, url: "https://keys.bank.example/?q={address}", trust: source, token_file: pass, tls_roots: [roots.pem], timeout: 2s}
   timeout: 5s
-  cache: {entries: 10, ttl: 2h, negative_ttl: 0s, stale: 48h}
+  cache: {entries: 10, ttl: 2h, negative_ttl: 1s, stale: 48h}
 trust: {roots: [roots.pem], system_roots: true, min_rsa_bits: 3072, fold_local_part: true}
 smime: {content: aes-128-gcm, rsa: oaep, kdf: sha256, drop: [], max_certificates: 2}
 policy:

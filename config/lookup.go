@@ -8,8 +8,8 @@ type Lookup struct {
 	// certificate for the address answers. Needed, unless no rule encrypts.
 	Sources []Source `yaml:"sources"`
 
-	// How long all sources together may take for one address. Past it the
-	// recipient is deferred with 451 4.4.3.
+	// How long each source may take for an address, unless it has a `timeout`
+	// of its own. A source that takes longer counts as unavailable.
 	Timeout time.Duration `yaml:"timeout" default:"3s" min:"10ms" max:"5m"`
 
 	// What is remembered of answers.
@@ -54,7 +54,7 @@ type Source struct {
 	// Default: the system's roots.
 	TLSRoots []Path `yaml:"tls_roots"`
 
-	// How long this source may take. Default: as long as `lookup.timeout`.
+	// How long this source may take. Default: `lookup.timeout`.
 	Timeout time.Duration `yaml:"timeout" min:"10ms" max:"5m"`
 
 	_ struct{} `later:"base|filter|resolver|mirror|harvest|starttls|bind"`
@@ -67,10 +67,10 @@ type Cache struct {
 	Entries int `yaml:"entries" default:"100000" min:"0" max:"100000000"`
 
 	// How long a certificate is used without asking again.
-	TTL time.Duration `yaml:"ttl" default:"1h" min:"0s" max:"168h"`
+	TTL time.Duration `yaml:"ttl" default:"1h" min:"1s" max:"168h"`
 
 	// How long "no certificate" is believed without asking again.
-	NegativeTTL time.Duration `yaml:"negative_ttl" default:"5m" min:"0s" max:"24h"`
+	NegativeTTL time.Duration `yaml:"negative_ttl" default:"5m" min:"1s" max:"24h"`
 
 	// How long, past `ttl`, a certificate is still used while its source is
 	// unavailable; 0s: not at all. Its own validity is checked at each use.
@@ -95,6 +95,7 @@ type Trust struct {
 
 	// Whether Anna@ may be sealed to the certificate of anna@. The local part
 	// is compared exactly first. Domains never depend on case.
+	// Hazard: where the two are different mailboxes, one reads the other's mail.
 	FoldLocalPart bool `yaml:"fold_local_part" default:"false"`
 
 	_ struct{} `later:"revocation|on_key_change|pin|aia"`

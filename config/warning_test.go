@@ -25,7 +25,6 @@ func TestWarnings(t *testing.T) {
 		"unverified":      {"upstream: [{address: \"mx.example.com:25\", tls: require, verify: false}]\n", []string{"upstream[0].verify"}},
 		"weak keys":       {"trust: {min_rsa_bits: 1024}\n", []string{"trust.min_rsa_bits"}},
 		"http lookup":     {"trust: {roots: [roots.pem]}\nlookup: {sources: [{name: a, type: http, url: \"http://k.example/{address}\"}]}\n", []string{"lookup.sources[0].url"}},
-		"late source":     {"lookup: {sources: [{name: a, type: files, dir: certs, timeout: 1m}]}\n", []string{"lookup.sources[0].timeout"}},
 		"clear over line": {"upstream: [{address: \"mx.example.com:25\"}]\npolicy: [{name: a, no_key: plaintext}]\n", []string{"upstream[0].tls", "policy[0].no_key"}},
 		"no encryption":   {"lookup: {timeout: 1s}\npolicy: [{name: a, encrypt: never}]\n", []string{"policy[0].encrypt"}},
 	} {
