@@ -2,6 +2,7 @@ package cms
 
 import (
 	"bytes"
+	"crypto/x509"
 	"io"
 	"math/rand/v2"
 	"slices"
@@ -19,12 +20,18 @@ var ciphers = []Cipher{AES128CBC, AES256CBC, AES128GCM, AES256GCM}
 // issue makes a certificate of a kind of key.
 func issue(t testing.TB, kind string) (*testkit.Identity, *certificate.Certificate) {
 	t.Helper()
-	id := testkit.NewCA(t).Issue(t, testkit.Leaf{Addresses: []string{"anna@example.org"}, Key: kind})
+	id := testkit.NewCA(t).Issue(t, testkit.Leaf{Addresses: []string{"anna@example.org"}, Key: kind,
+		Change: func(template *x509.Certificate) { template.SubjectKeyId = noise(20) }})
+	return id, parse(t, id)
+}
+
+func parse(t testing.TB, id *testkit.Identity) *certificate.Certificate {
+	t.Helper()
 	cert, err := certificate.Parse(id.Cert.Raw)
 	if err != nil {
 		t.Fatal(err)
 	}
-	return id, cert
+	return cert
 }
 
 func recipient(t testing.TB, cert *certificate.Certificate, opts KeyOptions) Recipient {

@@ -4,7 +4,6 @@ import (
 	"crypto"
 	"crypto/ecdh"
 	"crypto/ecdsa"
-	"crypto/elliptic"
 	"crypto/rand"
 	"crypto/rsa"
 	_ "crypto/sha1" // OAEP's default hash
@@ -138,72 +137,4 @@ func findHash(oid asn1.ObjectIdentifier) (crypto.Hash, bool) {
 		return crypto.SHA512, true
 	}
 	return 0, false
-}
-
-func agreementUnwrapper(info *recipientInfo, key *ecdh.PrivateKey) (unwrapper, error) {
-	scheme, ok := findScheme(info.algorithm.oid)
-	if !ok {
-		return nil, malformed(fieldKeyEncryption, "%v is not supported", info.algorithm.oid)
-	}
-	wrap, ok := parseAlgorithm(info.algorithm.params)
-	kekSize := wrapKeySize(wrap.oid)
-	if !ok || kekSize == 0 {
-		return nil, malformed(fieldKeyEncryption, "the key wrap %v is not supported", wrap.oid)
-	}
-	if info.ephemeral.point == nil {
-		return nil, malformed("originator", "only ephemeral keys are supported")
-	}
-	return func(encrypted []byte, keySize int) ([]byte, bool) {
-		cek, ok := agreedKey(info, key, scheme, wrap.raw, kekSize, encrypted)
-		if !ok || len(cek) != keySize {
-			return randomKey(keySize), false
-		}
-		return cek, true
-	}, nil
-}
-
-func agreedKey(info *recipientInfo, key *ecdh.PrivateKey, s scheme, keyInfo []byte, kekSize int, wrapped []byte) ([]byte, bool) {
-	public, ok := info.ephemeral.publicKey(key.Curve())
-	if !ok {
-		return nil, false
-	}
-	secret, err := key.ECDH(public)
-	if err != nil {
-		return nil, false
-	}
-	defer clear(secret)
-	kek, err := s.derive(secret, keyInfo, info.ukm, kekSize)
-	if err != nil {
-		return nil, false
-	}
-	defer clear(kek)
-	return unwrapKey(kek, wrapped)
-}
-
-// publicKey reads the sender's point, which must be on the curve of the
-// recipient's key; compressed points are expanded.
-func (o *originatorKey) publicKey(curve ecdh.Curve) (*ecdh.PublicKey, bool) {
-	if (curve == ecdh.X25519()) != o.algorithm.Equal(oidX25519) {
-		return nil, false
-	}
-	point := o.point
-	if curve != ecdh.X25519() && len(point) > 0 && (point[0] == 2 || point[0] == 3) {
-		point = expandPoint(curve, point)
-	}
-	key, err := curve.NewPublicKey(point)
-	return key, err == nil
-}
-
-func expandPoint(curve ecdh.Curve, point []byte) []byte {
-	named := map[ecdh.Curve]elliptic.Curve{ecdh.P256(): elliptic.P256(), ecdh.P384(): elliptic.P384(), ecdh.P521(): elliptic.P521()}[curve]
-	x, y := elliptic.UnmarshalCompressed(named, point)
-	if x == nil {
-		return nil
-	}
-	size := (named.Params().BitSize + 7) / 8
-	out := make([]byte, 1+2*size)
-	out[0] = 4
-	x.FillBytes(out[1 : 1+size])
-	y.FillBytes(out[1+size:])
-	return out
 }
