@@ -15,7 +15,7 @@ type Upstream struct {
 	// Whether the server's certificate must chain to a root and name the
 	// server. Default: true for `require` and `implicit`; the other modes have
 	// nothing to verify.
-	// Hazard: without it, TLS protects from listeners only, not from whoever
+	// Hazard: without it, TLS keeps out eavesdroppers only, not whoever
 	// can redirect the connection.
 	Verify bool `yaml:"verify"`
 

@@ -45,7 +45,6 @@ const (
 	BareNewline       Token = "bare-newline"
 	MailLoop          Token = "mail-loop"
 	MessageMalformed  Token = "message-malformed"
-	HeaderRule        Token = "header-rule"
 	PolicyNoRule      Token = "policy-no-rule"
 	ShuttingDown      Token = "shutting-down"
 	ResourcesLow      Token = "resources-low"
@@ -65,3 +64,21 @@ const (
 	UpstreamLacks       Token = "upstream-lacks-extension"
 	PartlyDelivered     Token = "partly-delivered"
 )
+
+// All gives every token but None, in the order of docs/reasons.md. Counters
+// are made from it, so that each has its series from the start.
+func All() []Token {
+	return []Token{
+		NoCertificate, CertificateExpired, CertificateNotYetValid, CertificateAddress, CertificateUsage,
+		CertificateUntrusted, CertificateWeakKey, CertificateKeyKind, CertificateUnreadable,
+		CertificateUnverified, CertificateCA, CertificateRevoked, LookupUnavailable,
+
+		RelayDenied, AuthFailed, AuthNeedsTLS, TLSRequired, AddressInvalid, AddressRouting,
+		MessageTooLarge, TooManyRecipients, TooManyClients, TooManyErrors, ClientTimeout, ClientGone,
+		ProtocolError, BareNewline, MailLoop, MessageMalformed, PolicyNoRule, ShuttingDown,
+		ResourcesLow, SealingFailed, InternalError,
+
+		UpstreamUnreachable, UpstreamTimeout, UpstreamTLS, UpstreamAuth, UpstreamProtocol,
+		UpstreamDeferred, UpstreamRefused, UpstreamLacks, PartlyDelivered,
+	}
+}
