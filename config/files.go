@@ -40,7 +40,7 @@ func ReadRoots(files []Path) (*x509.CertPool, error) {
 	}
 	pool := x509.NewCertPool()
 	for _, p := range files {
-		certs, err := readCertificates(p)
+		certs, err := ReadCertificates(p)
 		if err != nil {
 			return nil, fmt.Errorf("%s %w", p, err)
 		}
@@ -51,8 +51,9 @@ func ReadRoots(files []Path) (*x509.CertPool, error) {
 	return pool, nil
 }
 
-// readCertificates wants one certificate or more, and nothing unreadable.
-func readCertificates(p Path) ([]*x509.Certificate, error) {
+// ReadCertificates reads one certificate or more, and nothing unreadable, from a
+// PEM file. The errors do not name the file.
+func ReadCertificates(p Path) ([]*x509.Certificate, error) {
 	data, err := readFile(string(p), maxPEM)
 	if err != nil {
 		return nil, err
@@ -84,7 +85,7 @@ func readCertificates(p Path) ([]*x509.Certificate, error) {
 // roots wants readable root files.
 func (k *checker) roots(list string, files []Path) {
 	for i, p := range files {
-		certs, err := readCertificates(p)
+		certs, err := ReadCertificates(p)
 		if err != nil {
 			k.wrong(item(list, i), "%s %s", p, err)
 			continue
