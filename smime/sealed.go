@@ -16,9 +16,11 @@ type Sealed struct {
 	prefix, suffix []byte // of the CMS, around the ciphertext
 }
 
+func (s *Sealed) made() bool { return s != nil && s.envelope != nil }
+
 // Size is the number of bytes that WriteTo writes.
 func (s *Sealed) Size() int64 {
-	if s.envelope == nil {
+	if !s.made() {
 		return 0
 	}
 	cms := int64(len(s.prefix)) + s.envelope.content.Size() + int64(len(s.suffix))
@@ -27,16 +29,30 @@ func (s *Sealed) Size() int64 {
 
 // Cipher names the content encryption, as in the configuration.
 func (s *Sealed) Cipher() string {
-	if s.envelope == nil {
+	if !s.made() {
 		return ""
 	}
 	return s.envelope.content.Cipher().String()
 }
 
+// ASCII reports that the message can go to a server without 8BITMIME: only
+// its header can hold anything else.
+func (s *Sealed) ASCII() bool {
+	if !s.made() {
+		return false
+	}
+	for _, c := range s.envelope.header {
+		if c >= 0x80 {
+			return false
+		}
+	}
+	return true
+}
+
 // WriteTo writes the message. It can be called again, for another server, and
 // at the same time as that of other copies.
 func (s *Sealed) WriteTo(w io.Writer) (int64, error) {
-	if s.envelope == nil {
+	if !s.made() {
 		return 0, errNotSealed
 	}
 	t := newTextWriter(w)
