@@ -152,7 +152,7 @@ func (c *Cache) flight(addr address.Address, key mailbox) Answer {
 	defer c.flights.Done()
 	ctx, cancel := context.WithTimeout(c.ctx, c.opts.Timeout)
 	defer cancel()
-	a := c.source.Lookup(ctx, addr)
+	a := believable(ctx, c.source.Lookup(ctx, addr))
 	a.At = c.opts.Clock()
 	if a.Outcome != Found && a.Outcome != None {
 		if e, ok := c.entries.Peek(key); ok {
