@@ -138,8 +138,11 @@ func TestOpenSSLClient(t *testing.T) {
 		cmd.Stdin = strings.NewReader(strings.ReplaceAll("EHLO c\nAUTH PLAIN "+b64("\x00anna\x00secret")+"\nMAIL FROM:<anna@example.org>\n"+
 			"RCPT TO:<bert@example.org>\nDATA\nx\n.\nQUIT\n", "\n", "\r\n"))
 		out, _ := cmd.Output() // the exit code tells how the peer closed, which is of no interest
-		if len(h.box.taken()) != 1 || h.box.client(0).With() != "ESMTPSA" {
-			t.Errorf("mode %d: no message came; openssl said\n%s", mode, out)
+		if len(h.box.taken()) != 1 {
+			t.Fatalf("mode %d: no message came; openssl said\n%s", mode, out)
+		}
+		if got := h.box.client(0); got.With() != "ESMTPSA" {
+			t.Errorf("mode %d: with %s", mode, got.With())
 		}
 	}
 }
