@@ -296,7 +296,7 @@ func TestFilesLog(t *testing.T) {
 	if p := files.Problems(); len(p) != 1 || !errors.Is(p[0].Err, certificate.ErrMalformed) {
 		t.Errorf("problems %v", p)
 	}
-	if _, err := lookup.NewFiles(lookup.FilesOptions{Dir: filepath.Join(dir, "missing")}); !errors.Is(err, fs.ErrNotExist) {
+	if _, err := lookup.NewFiles(lookup.FilesOptions{Dir: filepath.Join(dir, "missing"), Log: slog.New(slog.DiscardHandler)}); !errors.Is(err, fs.ErrNotExist) {
 		t.Errorf("missing directory: %v", err)
 	}
 }

@@ -3,6 +3,7 @@ package lookup_test
 import (
 	"context"
 	"errors"
+	"flag"
 	"testing"
 
 	"go.uber.org/goleak"
@@ -13,7 +14,13 @@ import (
 	"sealpost/lookup"
 )
 
-func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
+func TestMain(m *testing.M) {
+	// A hundred runs, the default, miss too much; the command line still decides.
+	if err := flag.Set("rapid.checks", "2000"); err != nil {
+		panic(err)
+	}
+	goleak.VerifyTestMain(m)
+}
 
 // A sourceFunc is a source made of one function.
 type sourceFunc func(ctx context.Context, addr address.Address) lookup.Answer
