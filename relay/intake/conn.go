@@ -3,7 +3,6 @@ package intake
 import (
 	"errors"
 	"io"
-	"log/slog"
 	"net"
 	"net/netip"
 	"runtime"
@@ -121,7 +120,7 @@ func (c *conn) survive() {
 	if p == nil {
 		return
 	}
-	attrs := []any{"id", c.client.ID, "stack", string(debug.Stack())}
+	attrs := []any{"id", c.client.ID, "reason", string(reason.InternalError), "stack", string(debug.Stack())}
 	if e, ok := p.(runtime.Error); ok {
 		attrs = append(attrs, "panic", e.Error())
 	}
@@ -191,8 +190,9 @@ func (c *conn) wake() {
 	}
 }
 
-// beginIdle sets the deadline for a command. The order of this and wake is
-// what the lock is for: no wake may be overwritten.
+// beginIdle says that the connection waits for the client, with a new deadline
+// unless limit is 0. The order of this and wake is what the lock is for: no
+// wake may be overwritten.
 func (c *conn) beginIdle(limit time.Duration) error {
 	c.mu.Lock()
 	defer c.mu.Unlock()
@@ -200,6 +200,9 @@ func (c *conn) beginIdle(limit time.Duration) error {
 		return errShutdown
 	}
 	c.idle = c.tx == nil
+	if limit == 0 {
+		return nil
+	}
 	return c.wire.conn.SetReadDeadline(time.Now().Add(limit))
 }
 
@@ -207,54 +210,6 @@ func (c *conn) endIdle() {
 	c.mu.Lock()
 	c.idle = false
 	c.mu.Unlock()
-}
-
-// reply queues a positive or intermediate reply.
-func (c *conn) reply(code int, enhanced reply.Enhanced, text string) {
-	c.write(reply.New(code, enhanced, text))
-}
-
-func (c *conn) write(r reply.Reply) {
-	c.wire.out = appendReply(c.wire.out, r, c.client.utf8)
-	if r.Code == 421 {
-		c.quit = true
-	}
-}
-
-// refuse queues a refusal of intake's own, and counts it.
-func (c *conn) refuse(e *reply.Error) {
-	c.count(e)
-	c.write(e.Tagged())
-	if e.Reason != reason.ProtocolError {
-		return
-	}
-	if c.errors++; c.errors >= c.opts.Limits.Errors && !c.quit {
-		c.linger = true
-		c.count(errTooManyErrors)
-		c.write(errTooManyErrors.Tagged())
-	}
-}
-
-// refuseWith queues what the handler answered in place of success.
-func (c *conn) refuseWith(err error) {
-	e := reply.Of(err)
-	if e.Cause != nil {
-		c.debug("refused by the handler", e.Reason, e.Cause)
-	}
-	c.write(negative(e.Tagged()))
-}
-
-func (c *conn) count(e *reply.Error) {
-	c.opts.Hooks.Refused(e.Reason)
-	c.debug("refused", e.Reason, e)
-}
-
-func (c *conn) debug(what string, why reason.Token, err error) {
-	if !c.opts.Log.Enabled(c.server.ctx, slog.LevelDebug) {
-		return
-	}
-	c.opts.Log.LogAttrs(c.server.ctx, slog.LevelDebug, what, slog.String("id", c.client.ID),
-		slog.String("client", c.client.Remote.String()), slog.String("reason", string(why)), slog.Any("error", err))
 }
 
 // secure reports TLS.

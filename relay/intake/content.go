@@ -114,6 +114,9 @@ func (m *content) finish() *reply.Error {
 	if errors.As(m.err, &e) {
 		return e
 	}
+	if m.err == nil {
+		m.err = errGone // the handler must not read on
+	}
 	return nil
 }
 

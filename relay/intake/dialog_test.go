@@ -99,7 +99,7 @@ var orderDialogs = []dialog{
 		want: "250 2.1.0 OK\n451 4.1.1 No certificate for <451@b> (no-certificate)\n250 2.1.5 OK\n" + go354 + "250 2.0.0 Queued\n"},
 	{rfc: "5321 4.1.1.5", send: begun + "RSET\nDATA\nRSET\n", want: begunOK + "250 2.0.0 OK\n503 5.5.1 MAIL first (protocol-error)\n250 2.0.0 OK\n"},
 	{rfc: "5321 4.1.1.5", send: "RSET now\n", want: "501 5.5.4 Command takes no arguments (protocol-error)\n"},
-	{rfc: "5321 4.1.1.6", send: "VRFY anna\n", want: "252 2.5.2 Send some mail, I will try my best\n"},
+	{rfc: "5321 4.1.1.6", send: "VRFY anna\n", want: "252 2.5.2 Cannot verify, send the message\n"},
 	{rfc: "5321 4.1.1.7", send: "EXPN staff\n", want: "502 5.5.1 Command not implemented (protocol-error)\n"},
 	{rfc: "5321 4.1.1.8", send: "HELP\nHELP me\n", want: "214 2.0.0 See RFC 5321\n214 2.0.0 See RFC 5321\n"},
 	{rfc: "5321 4.1.1.9", send: "NOOP\nnoop anything\n", want: "250 2.0.0 OK\n250 2.0.0 OK\n"},

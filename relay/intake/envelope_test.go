@@ -87,6 +87,7 @@ func TestOptionsAreChecked(t *testing.T) {
 		"no hostname": {Handler: &postbox{}},
 		"bad name":    {Handler: &postbox{}, Hostname: "a b"},
 		"no handler":  {Hostname: "relay.example"},
+		"negative":    {Hostname: "relay.example", Handler: &postbox{}, Limits: Limits{MessageSize: -1}},
 		"no TLS":      {Hostname: "relay.example", Handler: &postbox{}, TLS: TLSRequire},
 	} {
 		if _, err := NewServer(o); err == nil {

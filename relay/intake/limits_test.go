@@ -1,9 +1,11 @@
 package intake
 
 import (
+	"bytes"
 	"context"
 	"errors"
 	"io"
+	"log/slog"
 	"net"
 	"runtime"
 	"strings"
@@ -98,6 +100,29 @@ func TestStalledBody(t *testing.T) {
 	}
 }
 
+// Stalled clients by the hundred are all told and all gone.
+func TestStalledClients(t *testing.T) {
+	h := open(t, func(o *Options) { o.Timeouts.Window = 50 * time.Millisecond; o.Limits.MinRate = 1 << 20 })
+	var group sync.WaitGroup
+	for range 200 {
+		group.Go(func() {
+			nc, err := net.Dial("tcp", h.addr)
+			if err != nil {
+				t.Error(err)
+				return
+			}
+			defer nc.Close()
+			c := newCaller(t, nc)
+			_, _ = c.r.ReadString('\n')
+			_, _ = io.WriteString(c, envelope+"DATA\r\nFrom: a@b\r\n")
+			if said, err := io.ReadAll(c.r); err != nil || !strings.Contains(string(said), "\r\n421 4.4.2 ") {
+				t.Errorf("%v: %s", err, said)
+			}
+		})
+	}
+	group.Wait()
+}
+
 func TestStalledChunk(t *testing.T) {
 	h := open(t, func(o *Options) { o.Timeouts.Window = 10 * time.Millisecond })
 	for _, chunk := range []string{"BDAT 1000 LAST\r\nfourteen bytes", "BDAT 2\r\nab"} {
@@ -179,6 +204,7 @@ func TestShutdown(t *testing.T) {
 	h := open(t, func(o *Options) { o.Handler = box })
 	idle, busy, begun := h.call(t), h.call(t), h.call(t)
 	idle.hello("EHLO")
+	idle.send("NOO") // half a command is no reason to wait
 	begun.hello("EHLO")
 	begun.say("MAIL FROM:<anna@example.org>", "250 2.1.0 OK")
 	busy.start()
@@ -276,5 +302,25 @@ func TestHooks(t *testing.T) {
 	run(t, s, message("anna@example.org", "four\r\n.\r\nFOO\r\n"), 0)
 	if count["closed"] != 1 || count["octets"] != 6 || count["protocol-error"] != 1 {
 		t.Errorf("counted %v", count)
+	}
+}
+
+// The log tells of trouble, and never what a message says; not even when the
+// handler panics with a piece of it.
+func TestLogHasNoContent(t *testing.T) {
+	var log bytes.Buffer
+	s, _ := newTestServer(t, func(o *Options) {
+		o.Log = slog.New(slog.NewJSONHandler(&log, &slog.HandlerOptions{Level: slog.LevelDebug}))
+	})
+	for _, from := range []string{"anna", "panics", "panics-at-mail", "early-no", "broken"} {
+		run(t, s, message(from+"@example.org", "Subject: canary\r\n\r\ncanary\n\r\n.\r\nFOO canary\r\nAUTH PLAIN canary\r\n"), 0)
+	}
+	for _, reason := range []string{"bare-newline", "protocol-error", "internal-error", "client-gone"} {
+		if !strings.Contains(log.String(), `"reason":"`+reason+`"`) {
+			t.Errorf("the log does not have %s", reason)
+		}
+	}
+	if strings.Contains(log.String(), "canary") {
+		t.Errorf("content in the log:\n%s", &log)
 	}
 }

@@ -116,6 +116,9 @@ func (o Options) withDefaults() (Options, error) {
 	if o.Handler == nil {
 		return o, errors.New("intake: no handler")
 	}
+	if o.Limits.MessageSize < 0 || min(o.Limits.Recipients, o.Limits.Connections, o.Limits.Errors, o.Limits.AuthFailures) < 0 {
+		return o, errors.New("intake: a limit that cannot be turned off is negative")
+	}
 	if o.TLS != TLSNone && o.TLSConfig == nil {
 		return o, errors.New("intake: TLS without a configuration")
 	}

@@ -13,6 +13,7 @@ import (
 const (
 	smallBuffer = 1 << 10
 	largeBuffer = 64 << 10
+	maxQueued   = 16 << 10 // octets of replies
 )
 
 type bufferPool struct{ pool sync.Pool }
@@ -110,6 +111,15 @@ func (w *wire) flush() error {
 		w.out = nil
 	}
 	return err
+}
+
+// relieve sends replies early when a client pipelines so much that they would
+// fill memory.
+func (w *wire) relieve() error {
+	if len(w.out) < maxQueued {
+		return nil
+	}
+	return w.flush()
 }
 
 // cutLine takes a line that ended in LF off the buffer, without the LF. It is
