@@ -90,15 +90,10 @@ func (p *Policy) Candidates(q Request) []*Rule {
 	return out
 }
 
-// Decide picks the deciding rule among the candidates by the header; nil when
-// none matches.
-func Decide(candidates []*Rule, h Header) *Rule {
-	for _, r := range candidates {
-		if r.Header == nil || r.Header.matches(h) {
-			return r
-		}
-	}
-	return nil
+// MatchesHeader reports whether the rule's header condition, if it has one,
+// holds.
+func (r *Rule) MatchesHeader(h Header) bool {
+	return r.Header == nil || r.Header.matches(h)
 }
 
 func (r *Rule) matches(q Request) bool {

@@ -1,0 +1,44 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"strings"
+)
+
+type checkCommand struct {
+	Config string `required:"" short:"c" help:"Configuration file." placeholder:"FILE"`
+	Probe  bool   `help:"Also connect to upstream and ask each lookup source."`
+}
+
+// Run prints every mistake with its line, or that there is none.
+func (c checkCommand) Run(ctx context.Context, s streams) error {
+	cfg, err := loadConfig(c.Config, s.Err)
+	if err != nil {
+		return configError(err)
+	}
+	r, err := openRooms(cfg, slog.New(slog.DiscardHandler))
+	if err != nil {
+		return usageError{fmt.Errorf("%s: %w", c.Config, err)}
+	}
+	defer r.close()
+	for _, problem := range r.problems() {
+		fmt.Fprintln(s.Err, "warning:", problem)
+	}
+	if c.Probe {
+		if err := r.probe(ctx, s.Out); err != nil {
+			return err
+		}
+	}
+	fmt.Fprintf(s.Out, "%s: ok\n", c.Config)
+	return nil
+}
+
+var errProbe = errors.New("not everything that the configuration names can be reached")
+
+// indent puts a text under the line that names it.
+func indent(text string) string {
+	return "    " + strings.ReplaceAll(strings.TrimSpace(text), "\n", "\n    ")
+}

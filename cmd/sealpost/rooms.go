@@ -1,0 +1,299 @@
+package main
+
+import (
+	"context"
+	"crypto/tls"
+	"crypto/x509"
+	"fmt"
+	"io"
+	"log/slog"
+	"net/netip"
+	"strings"
+	"time"
+
+	"sealpost/config"
+	"sealpost/internal/address"
+	"sealpost/lookup"
+	"sealpost/relay"
+	"sealpost/relay/policy"
+	"sealpost/relay/upstream"
+	"sealpost/smime/cms"
+)
+
+// rooms are what a configuration opens beside the listeners. A reload opens
+// new ones and retires the old.
+type rooms struct {
+	settings *relay.Settings
+	source   lookup.Source // the chain without the cache in front
+	chain    *lookup.Chain
+	cache    *lookup.Cache
+	trusted  []*lookup.Trusted
+	files    []*lookup.Files
+	upstream *upstream.Client
+	closers  []func()
+}
+
+func openRooms(cfg *config.Config, log *slog.Logger) (*rooms, error) {
+	r := &rooms{}
+	if err := r.open(cfg, log); err != nil {
+		r.close()
+		return nil, err
+	}
+	return r, nil
+}
+
+func (r *rooms) open(cfg *config.Config, log *slog.Logger) error {
+	if err := r.openLookup(cfg, log); err != nil {
+		return err
+	}
+	if err := r.openUpstream(cfg, log); err != nil {
+		return err
+	}
+	decider, err := newDecider(cfg)
+	if err != nil {
+		return err
+	}
+	decider.Directory = r.source
+	if r.cache != nil {
+		decider.Directory = r.cache
+	}
+	r.settings = &relay.Settings{
+		Decider: decider, Upstream: r.upstream, Drop: cfg.SMIME.Drop, Networks: map[string][]netip.Prefix{},
+	}
+	for _, l := range cfg.Listen {
+		r.settings.Networks[l.Address] = l.Networks
+	}
+	return nil
+}
+
+func newDecider(cfg *config.Config) (*relay.Decider, error) {
+	d := &relay.Decider{Policy: policy.New(cfg.Rules()), MaxCertificates: cfg.SMIME.MaxCertificates}
+	d.Keys.OAEP = cfg.SMIME.RSA == "oaep"
+	var err error
+	if d.Keys.KDF, err = cms.ParseKDF(cfg.SMIME.KDF); err != nil {
+		return nil, err
+	}
+	if cfg.SMIME.Content == "auto" {
+		d.Content.Auto = true
+		return d, nil
+	}
+	d.Content.Fixed, err = cms.ParseCipher(cfg.SMIME.Content)
+	return d, err
+}
+
+// openLookup puts the sources together from the inside out: each is judged,
+// all are asked in order, and what they say is remembered.
+func (r *rooms) openLookup(cfg *config.Config, log *slog.Logger) error {
+	if len(cfg.Lookup.Sources) == 0 {
+		r.source = noSource{}
+		return nil
+	}
+	roots, err := readRoots(cfg.Trust.Roots)
+	if err != nil {
+		return err
+	}
+	var links []lookup.Link
+	for i := range cfg.Lookup.Sources {
+		s := &cfg.Lookup.Sources[i]
+		source, err := r.openSource(s, log)
+		if err != nil {
+			return fmt.Errorf("lookup source %s: %w", s.Name, err)
+		}
+		trust := lookup.TrustOptions{
+			Roots: roots, SystemRoots: cfg.Trust.SystemRoots,
+			MinRSABits: cfg.Trust.MinRSABits, FoldLocal: cfg.Trust.FoldLocalPart,
+		}
+		if s.Trust == "source" {
+			trust.Vouch = lookup.Itself
+		}
+		judged, err := lookup.NewTrusted(source, trust)
+		if err != nil {
+			return fmt.Errorf("lookup source %s: %w", s.Name, err)
+		}
+		r.trusted = append(r.trusted, judged)
+		links = append(links, lookup.Link{Name: s.Name, Source: judged, Timeout: s.Timeout})
+	}
+	r.chain, err = lookup.NewChain(lookup.ChainOptions{Timeout: cfg.Lookup.Timeout, Overall: cfg.Lookup.Timeout, Log: log}, links...)
+	if err != nil {
+		return err
+	}
+	r.source = r.chain
+	return r.openCache(&cfg.Lookup)
+}
+
+func (r *rooms) openCache(cfg *config.Lookup) (err error) {
+	if cfg.Cache.Entries == 0 {
+		return nil
+	}
+	r.cache, err = lookup.NewCache(r.chain, lookup.CacheOptions{
+		Entries: cfg.Cache.Entries, TTL: off(cfg.Cache.TTL), NegativeTTL: off(cfg.Cache.NegativeTTL),
+		Stale: off(cfg.Cache.Stale), Timeout: cfg.Timeout + time.Second,
+	})
+	if err == nil {
+		r.closers = append(r.closers, r.cache.Close)
+	}
+	return err
+}
+
+// off is how the cache spells the configuration's 0.
+func off(d time.Duration) time.Duration {
+	if d == 0 {
+		return -1
+	}
+	return d
+}
+
+func (r *rooms) openSource(s *config.Source, log *slog.Logger) (lookup.Source, error) {
+	if s.Type == "files" {
+		files, err := lookup.NewFiles(lookup.FilesOptions{Dir: string(s.Dir), Changed: r.forget, Log: log})
+		if err != nil {
+			return nil, err
+		}
+		r.files = append(r.files, files)
+		r.closers = append(r.closers, files.Close)
+		return files, nil
+	}
+	roots, err := config.ReadRoots(s.TLSRoots)
+	if err != nil {
+		return nil, err
+	}
+	source, err := lookup.NewHTTP(lookup.HTTPOptions{
+		URL: s.URL, TokenFile: string(s.TokenFile), RootCAs: roots, Timeout: s.Timeout,
+		AllowHTTP: true, // the configuration has checked where cleartext is allowed
+	})
+	if err != nil {
+		return nil, err
+	}
+	r.closers = append(r.closers, source.Close)
+	return source, nil
+}
+
+// forget drops what is remembered of an address whose file has changed.
+func (r *rooms) forget(a address.Address) {
+	if r.cache != nil {
+		r.cache.Flush(a)
+	}
+}
+
+func readRoots(files []config.Path) ([]*x509.Certificate, error) {
+	var out []*x509.Certificate
+	for _, f := range files {
+		certs, err := config.ReadCertificates(f)
+		if err != nil {
+			return nil, fmt.Errorf("trust.roots: %s %w", f, err)
+		}
+		out = append(out, certs...)
+	}
+	return out, nil
+}
+
+var upstreamTLS = map[string]upstream.TLSMode{
+	"none": upstream.TLSNone, "opportunistic": upstream.TLSOpportunistic,
+	"require": upstream.TLSRequire, "implicit": upstream.TLSImplicit,
+}
+
+func (r *rooms) openUpstream(cfg *config.Config, log *slog.Logger) error {
+	l := &cfg.Limits.Upstream
+	o := upstream.Options{
+		Hostname: cfg.Hostname, Log: log,
+		MaxConnections: l.Connections, MaxMessages: l.MessagesPerConnection, IdleTimeout: l.IdleTimeout,
+		Timeouts: upstream.Timeouts{Dial: l.ConnectTimeout, Command: l.CommandTimeout, End: l.EndTimeout},
+	}
+	for i := range cfg.Upstream {
+		u := &cfg.Upstream[i]
+		roots, err := config.ReadRoots(u.TLSRoots)
+		if err != nil {
+			return fmt.Errorf("upstream %s: %w", u.Address, err)
+		}
+		s := upstream.Server{
+			Address: u.Address, TLS: upstreamTLS[u.TLS], NoVerify: !u.Verify && (u.TLS == "require" || u.TLS == "implicit"),
+			TLSConfig:  &tls.Config{RootCAs: roots, ServerName: u.ServerName, MinVersion: tls.VersionTLS12},
+			NoChunking: !u.Chunking,
+		}
+		if u.Auth != nil {
+			file := u.Auth.PasswordFile
+			s.Auth = &upstream.Auth{User: u.Auth.User, Password: func() (string, error) { return config.ReadSecret(file) }}
+		}
+		o.Servers = append(o.Servers, s)
+	}
+	client, err := upstream.New(o)
+	if err != nil {
+		return err
+	}
+	r.upstream = client
+	r.closers = append(r.closers, client.Close)
+	return nil
+}
+
+// retireAfter is how long rooms outlive the reload that replaced them, for the
+// transactions that began in them.
+const retireAfter = 30 * time.Minute
+
+func (r *rooms) retire() { time.AfterFunc(retireAfter, r.close) }
+
+func (r *rooms) close() {
+	for i := len(r.closers) - 1; i >= 0; i-- {
+		r.closers[i]()
+	}
+	r.closers = nil
+}
+
+// problems are what is wrong with single certificate files.
+func (r *rooms) problems() []string {
+	var out []string
+	for _, f := range r.files {
+		for _, p := range f.Problems() {
+			out = append(out, fmt.Sprintf("%s: %v", p.Path, p.Err))
+		}
+	}
+	return out
+}
+
+// probe connects to upstream and asks each source for an address that nobody
+// has; both must answer.
+func (r *rooms) probe(ctx context.Context, w io.Writer) error {
+	ok := true
+	for _, p := range r.upstream.Probe(ctx) {
+		if p.Err != nil {
+			ok = false
+			fmt.Fprintf(w, "upstream %s: FAILED: %v\n", p.Server, p.Err)
+			continue
+		}
+		fmt.Fprintf(w, "upstream %s: ok (%s)\n", p.Server, describeProbe(p))
+	}
+	nobody, err := address.Parse("sealpost-probe@example.invalid")
+	if err != nil {
+		return err
+	}
+	for _, asked := range r.source.Lookup(ctx, nobody).Asked {
+		if asked.Outcome == lookup.Unavailable {
+			ok = false
+			fmt.Fprintf(w, "source %s: FAILED: %v\n", asked.Source, asked.Err)
+			continue
+		}
+		fmt.Fprintf(w, "source %s: ok (%s, %d ms)\n", asked.Source, asked.Outcome, asked.Took.Milliseconds())
+	}
+	if !ok {
+		return errProbe
+	}
+	return nil
+}
+
+// describeProbe says what an upstream server offers.
+func describeProbe(p upstream.Probed) string {
+	secure := "no TLS"
+	switch {
+	case p.Verified:
+		secure = p.TLS + ", verified"
+	case p.TLS != "":
+		secure = p.TLS + ", not verified"
+	}
+	return fmt.Sprintf("%s, %s, %d ms", secure, strings.Join(p.Extensions, " "), p.Took.Milliseconds())
+}
+
+// noSource stands where no rule encrypts and no source is configured. It knows
+// nothing, which is not the same as none.
+type noSource struct{}
+
+// Lookup is always Unavailable.
+func (noSource) Lookup(context.Context, address.Address) lookup.Answer { return lookup.Answer{} }

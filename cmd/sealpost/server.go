@@ -1,0 +1,213 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"log/slog"
+	"net"
+	"reflect"
+	"sync/atomic"
+	"time"
+
+	"sealpost/config"
+	"sealpost/relay"
+	"sealpost/relay/intake"
+	"sealpost/relay/spill"
+)
+
+// A server is the running relay: listeners, the relay behind them, and the
+// endpoint for monitoring.
+type server struct {
+	file     string
+	config   *config.Config
+	log      *slog.Logger
+	metrics  *metrics
+	spill    *spill.Pool
+	relay    *relay.Relay
+	rooms    atomic.Pointer[rooms]
+	doors    []*door
+	monitor  *monitor
+	failed   chan error // a listener that broke
+	stopping atomic.Bool
+}
+
+// A door is one listener with what a reload exchanges.
+type door struct {
+	listener net.Listener
+	intake   *intake.Server
+	certs    *certificates
+	users    *users
+	done     chan struct{}
+}
+
+// startServer reads the configuration and serves. Nothing is left running when
+// it fails.
+func startServer(file string, out io.Writer) (*server, error) {
+	cfg, err := loadConfig(file, out)
+	if err != nil {
+		return nil, err
+	}
+	s := &server{file: file, config: cfg, log: newLogger(cfg.Log, out), failed: make(chan error, 1)}
+	s.spill = spill.New(spill.Options{
+		Memory: int64(cfg.Limits.MessageMemory), Budget: int64(cfg.Limits.TotalMemory), Dir: string(cfg.Limits.TempDir),
+	})
+	s.metrics = newMetrics(s)
+	if err := s.start(); err != nil {
+		return nil, errors.Join(err, s.stop())
+	}
+	v, _ := buildVersion()
+	s.log.Info("started", "version", v, "config", file, "effective", string(cfg.Effective()))
+	return s, nil
+}
+
+func (s *server) start() error {
+	r, err := openRooms(s.config, s.log)
+	if err != nil {
+		return err
+	}
+	s.rooms.Store(r)
+	s.metrics.rules(s.config)
+	s.relay = relay.New(relay.Options{
+		Hostname: s.config.Hostname, Settings: r.settings, Spill: s.spill, Metrics: s.metrics.relay, Log: s.log,
+	})
+	for i := range s.config.Listen {
+		if err := s.openDoor(&s.config.Listen[i]); err != nil {
+			return err
+		}
+	}
+	s.monitor, err = startMonitor(s)
+	return err
+}
+
+// openDoor binds a listener and serves it.
+func (s *server) openDoor(l *config.Listen) error {
+	d := &door{done: make(chan struct{})}
+	opts, err := s.intakeOptions(l, d)
+	if err != nil {
+		return err
+	}
+	if d.intake, err = intake.NewServer(opts); err != nil {
+		return err
+	}
+	if d.listener, err = net.Listen("tcp", l.Address); err != nil {
+		return fmt.Errorf("listen on %s: %w", l.Address, err)
+	}
+	s.doors = append(s.doors, d)
+	go func() {
+		defer close(d.done)
+		if err := d.intake.Serve(d.listener); err != nil && !errors.Is(err, intake.ErrServerClosed) {
+			select {
+			case s.failed <- fmt.Errorf("listener %s: %w", l.Address, err):
+			default:
+			}
+		}
+	}()
+	return nil
+}
+
+// addr is the address of listener i as it was bound.
+func (s *server) addr(i int) net.Addr { return s.doors[i].listener.Addr() }
+
+// reload reads the configuration again. A file with mistakes changes nothing.
+func (s *server) reload() {
+	err := s.exchange()
+	s.metrics.reloaded(err == nil)
+	if err != nil {
+		s.log.Error("configuration not reloaded, the old one stays", "config", s.file, "error", err)
+		return
+	}
+	s.log.Info("configuration reloaded", "config", s.file, "effective", string(s.config.Effective()))
+}
+
+func (s *server) exchange() error {
+	cfg, _, err := config.Load(s.file)
+	if err != nil {
+		return err
+	}
+	if err := fixed(s.config, cfg); err != nil {
+		return err
+	}
+	for i, d := range s.doors {
+		if err := d.prepare(&cfg.Listen[i]); err != nil {
+			return err
+		}
+	}
+	next, err := openRooms(cfg, s.log)
+	if err != nil {
+		return err
+	}
+	for _, d := range s.doors {
+		d.commit()
+	}
+	s.metrics.rules(cfg)
+	s.config = cfg
+	s.relay.Reload(next.settings)
+	s.rooms.Swap(next).retire()
+	return nil
+}
+
+// fixed refuses changes that only a restart can make.
+func fixed(old, next *config.Config) error {
+	if len(old.Listen) != len(next.Listen) {
+		return errors.New("the number of listeners has changed: restart to apply it")
+	}
+	for i := range old.Listen {
+		a, b := old.Listen[i], next.Listen[i]
+		// What is behind these files and lists is exchanged.
+		a.Networks, b.Networks = nil, nil
+		a.TLS.Cert, a.TLS.Key, b.TLS.Cert, b.TLS.Key = "", "", "", ""
+		if a.Auth != nil && b.Auth != nil {
+			a.Auth, b.Auth = nil, nil
+		}
+		if !reflect.DeepEqual(a, b) {
+			return fmt.Errorf("listener %s has changed: restart to apply it", old.Listen[i].Address)
+		}
+	}
+	if old.Hostname != next.Hostname || old.Limits != next.Limits || old.Metrics != next.Metrics || old.Log != next.Log {
+		return errors.New("hostname, limits, metrics or log have changed: restart to apply it")
+	}
+	return nil
+}
+
+// stop says 421 to idle clients, lets transactions under way finish, and ends
+// everything.
+func (s *server) stop() error {
+	if s.stopping.Swap(true) {
+		return nil
+	}
+	ctx, cancel := context.WithTimeout(context.Background(), s.config.Limits.ShutdownTimeout+time.Second)
+	defer cancel()
+	errs := make(chan error, len(s.doors))
+	for _, d := range s.doors {
+		go func() { errs <- d.intake.Shutdown(ctx) }()
+	}
+	var err error
+	for _, d := range s.doors {
+		if e := <-errs; e != nil {
+			err = errors.Join(err, fmt.Errorf("not every transaction ended within limits.shutdown_timeout: %w", e))
+		}
+		<-d.done
+	}
+	if s.monitor != nil {
+		err = errors.Join(err, s.monitor.stop())
+	}
+	if r := s.rooms.Load(); r != nil {
+		r.close()
+	}
+	s.log.Info("stopped")
+	return err
+}
+
+func newLogger(l config.Log, out io.Writer) *slog.Logger {
+	var level slog.Level
+	if err := level.UnmarshalText([]byte(l.Level)); err != nil {
+		level = slog.LevelInfo
+	}
+	opts := &slog.HandlerOptions{Level: level}
+	if l.Format == "text" {
+		return slog.New(slog.NewTextHandler(out, opts))
+	}
+	return slog.New(slog.NewJSONHandler(out, opts))
+}

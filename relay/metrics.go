@@ -1,0 +1,136 @@
+package relay
+
+import (
+	"strconv"
+	"time"
+
+	"github.com/prometheus/client_golang/prometheus"
+
+	"sealpost/internal/reason"
+	"sealpost/relay/reply"
+)
+
+// Metrics are the counters of the relay. A nil *Metrics counts nothing.
+type Metrics struct {
+	messages   *prometheus.CounterVec
+	recipients *prometheus.CounterVec
+	clear      *prometheus.CounterVec
+	refusals   *prometheus.CounterVec
+	delays     *prometheus.HistogramVec
+	bytes      prometheus.Counter
+	upstream   *prometheus.CounterVec
+}
+
+// NewMetrics registers the relay's metrics.
+func NewMetrics(reg prometheus.Registerer) *Metrics {
+	m := &Metrics{
+		messages: counter("messages_total", "Messages by what the client heard after the end of data.", "result"),
+		recipients: counter("recipients_total", "Recipients by what became of them and the rule that decided.",
+			"action", "rule"),
+		clear: counter("plaintext_recipients_total", "Recipients whose copy left in the clear because a rule says so.", "rule"),
+		refusals: counter("refusals_total", "Recipients refused or deferred, by reason (see docs/reasons.md).",
+			"reason"),
+		delays: prometheus.NewHistogramVec(prometheus.HistogramOpts{
+			Namespace: "sealpost", Name: "delivery_delay_seconds",
+			Help:    "Time a message spends in each phase: receive, seal, connect, transmit.",
+			Buckets: prometheus.ExponentialBuckets(0.001, 4, 9),
+		}, []string{"phase"}),
+		bytes: prometheus.NewCounter(prometheus.CounterOpts{
+			Namespace: "sealpost", Name: "received_bytes_total", Help: "Message content taken from clients.",
+		}),
+		upstream: counter("upstream_failures_total", "Copies that upstream did not take.", "upstream", "dsn"),
+	}
+	reg.MustRegister(m.messages, m.recipients, m.clear, m.refusals, m.delays, m.bytes, m.upstream)
+	for _, token := range reason.All() {
+		m.refusals.WithLabelValues(string(token))
+	}
+	for _, result := range []string{"taken", "deferred", "refused"} {
+		m.messages.WithLabelValues(result)
+	}
+	for _, phase := range []string{"receive", "seal", "connect", "transmit"} {
+		m.delays.WithLabelValues(phase)
+	}
+	return m
+}
+
+func counter(name, help string, labels ...string) *prometheus.CounterVec {
+	return prometheus.NewCounterVec(prometheus.CounterOpts{Namespace: "sealpost", Name: name, Help: help}, labels)
+}
+
+// Present makes the series of these rules and upstream servers present before
+// anything is counted; a reload calls it again.
+func (m *Metrics) Present(rules, servers []string) {
+	for _, rule := range rules {
+		m.clear.WithLabelValues(rule)
+		for _, a := range []Action{Sealed, Passed, Refused, Deferred} {
+			m.recipients.WithLabelValues(string(a), rule)
+		}
+	}
+	for _, server := range servers {
+		m.upstream.WithLabelValues(server, "4.4.1")
+	}
+}
+
+func (m *Metrics) recipient(a Action, rule string) {
+	if m != nil {
+		m.recipients.WithLabelValues(string(a), rule).Inc()
+	}
+}
+
+func (m *Metrics) plaintext(rule string) {
+	if m != nil {
+		m.clear.WithLabelValues(rule).Inc()
+	}
+}
+
+func (m *Metrics) refused(err *reply.Error) {
+	if m != nil {
+		m.refusals.WithLabelValues(string(err.Reason)).Inc()
+	}
+}
+
+func (m *Metrics) message(t *transaction, msg *message) {
+	if m == nil {
+		return
+	}
+	result := "taken"
+	for _, r := range t.rcpts {
+		if r.err == nil {
+			continue
+		}
+		m.failure(r)
+		if r.err.Reply.Permanent() && result == "taken" {
+			result = "refused"
+		} else if !r.err.Reply.Permanent() {
+			result = "deferred"
+		}
+	}
+	m.messages.WithLabelValues(result).Inc()
+	m.bytes.Add(float64(msg.size))
+	if !msg.received.IsZero() {
+		m.observe("receive", msg.received.Sub(t.arrived))
+	}
+	for _, r := range t.rcpts {
+		if r.outcome != nil && r.err == nil {
+			m.observe("seal", r.outcome.Started.Sub(msg.received))
+			m.observe("connect", r.outcome.Connect)
+			m.observe("transmit", r.outcome.Transmit)
+		}
+	}
+}
+
+func (m *Metrics) observe(phase string, d time.Duration) {
+	m.delays.WithLabelValues(phase).Observe(max(0, d.Seconds()))
+}
+
+// failure counts what upstream said, by server and enhanced status code.
+func (m *Metrics) failure(r *recipient) {
+	if r.outcome == nil || r.outcome.Server == "" {
+		return
+	}
+	code := r.err.Reply.Enhanced.String()
+	if code == "" {
+		code = strconv.Itoa(r.err.Reply.Code/100) + ".0.0"
+	}
+	m.upstream.WithLabelValues(r.outcome.Server, code).Inc()
+}

@@ -1,0 +1,102 @@
+// Package relay is the service in the middle: it takes plain mail from intake,
+// decides for each recipient by policy and directory, seals, and forwards to
+// upstream. The client's 250 is upstream's own: nothing is answered that has
+// not been taken.
+package relay
+
+import (
+	"context"
+	"log/slog"
+	"net/netip"
+	"sync/atomic"
+	"time"
+
+	"sealpost/internal/reason"
+	"sealpost/relay/intake"
+	"sealpost/relay/reply"
+	"sealpost/relay/spill"
+	"sealpost/relay/upstream"
+	"sealpost/smime"
+)
+
+// A Forwarder brings one outgoing copy to the next server. upstream.Client is
+// the one that `serve` uses.
+type Forwarder interface {
+	Send(ctx context.Context, e upstream.Envelope, b upstream.Body) (*upstream.Outcome, error)
+}
+
+// Settings are what a reload exchanges as a whole. A message is treated by the
+// settings that held when its MAIL came.
+type Settings struct {
+	Decider  *Decider
+	Upstream Forwarder
+	Networks map[string][]netip.Prefix // by listener: who may relay without AUTH
+	Drop     []string                  // header fields that do not survive sealing; nil: smime's list
+	Limits   smime.Limits
+}
+
+// Options make a Relay.
+type Options struct {
+	Hostname string // stands in Received fields
+	Settings *Settings
+	Spill    *spill.Pool
+	Metrics  *Metrics
+	Log      *slog.Logger
+	Now      func() time.Time // nil: time.Now
+	Parallel int              // copies of one message under way at once; 0: 4
+}
+
+// A Relay handles the transactions of any number of listeners.
+type Relay struct {
+	hostname string
+	spill    *spill.Pool
+	metrics  *Metrics
+	log      *slog.Logger
+	now      func() time.Time
+	parallel int
+	settings atomic.Pointer[Settings]
+}
+
+// New makes a relay. It starts nothing.
+func New(o Options) *Relay {
+	r := &Relay{hostname: o.Hostname, spill: o.Spill, metrics: o.Metrics, log: o.Log, now: o.Now, parallel: o.Parallel}
+	if r.now == nil {
+		r.now = time.Now
+	}
+	if r.log == nil {
+		r.log = slog.New(slog.DiscardHandler)
+	}
+	if r.parallel <= 0 {
+		r.parallel = 4
+	}
+	r.settings.Store(o.Settings)
+	return r
+}
+
+// Reload exchanges the settings; transactions under way keep the old ones.
+func (r *Relay) Reload(s *Settings) { r.settings.Store(s) }
+
+// Mail opens a transaction (RFC 5321 section 3.3).
+func (r *Relay) Mail(_ context.Context, c *intake.Client, m intake.Mail) (intake.Transaction, error) {
+	now := r.now()
+	return &transaction{
+		relay: r, settings: r.settings.Load(), client: c, mail: m, id: newID(now), arrived: now,
+	}, nil
+}
+
+// mayRelay is rule 5 of the design: networks or AUTH, never neither.
+func (s *Settings) mayRelay(c *intake.Client) bool {
+	if c.User != "" {
+		return true
+	}
+	a := c.Remote.Addr().Unmap()
+	for _, n := range s.Networks[c.Listener] {
+		if n.Contains(a) {
+			return true
+		}
+	}
+	return false
+}
+
+var errRelayDenied = reply.Errorf(550, reply.Enhanced{5, 7, 1}, reason.RelayDenied,
+	"Relaying denied: this client is in none of the listener's networks and has not authenticated")
