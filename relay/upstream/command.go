@@ -1,6 +1,9 @@
 package upstream
 
-import "strconv"
+import (
+	"strconv"
+	"strings"
+)
 
 // appendCommand writes one command line of a transaction. Parameters that the
 // server does not know are left out.
@@ -11,7 +14,7 @@ func (c *conn) appendCommand(b []byte, t *transaction, s step) []byte {
 	case StageMail:
 		b = c.appendMail(b, t)
 	case StageRcpt:
-		b = c.appendRcpt(b, t, &t.env.To[s.i])
+		b = c.appendRcpt(b, &t.env.To[s.i])
 	case StageData:
 		b = append(b, "DATA"...)
 	}
@@ -43,7 +46,7 @@ func (c *conn) appendMail(b []byte, t *transaction) []byte {
 	return b
 }
 
-func (c *conn) appendRcpt(b []byte, t *transaction, r *Rcpt) []byte {
+func (c *conn) appendRcpt(b []byte, r *Rcpt) []byte {
 	b = append(b, "RCPT TO:<"...)
 	b = append(append(b, r.Address.String()...), '>')
 	if !c.ext.dsn {
@@ -58,7 +61,9 @@ func (c *conn) appendRcpt(b []byte, t *transaction, r *Rcpt) []byte {
 		b = append(b, n...)
 	}
 	if r.ORcpt != "" {
-		b = appendORcpt(append(b, " ORCPT="...), r.ORcpt, t.utf8)
+		kind, addr, _ := strings.Cut(r.ORcpt, ";")
+		b = append(append(b, " ORCPT="...), kind...)
+		b = appendXtext(append(b, ';'), addr)
 	}
 	return b
 }

@@ -26,7 +26,8 @@ type Envelope struct {
 }
 
 // A Rcpt is one recipient. Notify and ORcpt are those of RFC 3461: ORcpt is
-// "rfc822;anna@example.org", without xtext.
+// "rfc822;anna@example.org" without xtext; one of the type utf-8 has characters
+// beyond ASCII as \x{HEX} (RFC 6533 section 3).
 type Rcpt struct {
 	Address address.Address
 	Notify  []string

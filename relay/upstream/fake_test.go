@@ -186,7 +186,8 @@ func (p *peer) command(line string) error {
 		}
 		return p.finish(content, line)
 	case "STARTTLS":
-		if err := p.say(verb, line, "220 Go on"); err != nil || p.tls == nil {
+		err := p.say(verb, line, "220 Go on")
+		if err != nil || p.tls == nil || p.answer != nil && negative(p.answer(p.n, p.message, verb, line)) {
 			return err
 		}
 		t := tls.Server(p.nc, p.tls)

@@ -46,7 +46,8 @@ func newReplyReader(r io.Reader) *replyReader {
 }
 
 // read reads one reply of any number of lines. The lines of its text are
-// separated by "\n"; enhanced codes are taken out, the first one counts.
+// separated by "\n". An enhanced code is that of the first line; where that has
+// one, it is taken off all lines.
 func (r *replyReader) read() (reply.Reply, error) {
 	var out reply.Reply
 	r.text = r.text[:0]
@@ -67,11 +68,15 @@ func (r *replyReader) read() (reply.Reply, error) {
 		case n == maxReplyLines, len(r.text)+len(text) > maxReplyText:
 			return reply.Reply{}, errReplyLong
 		}
-		enhanced, text := cutEnhanced(code, text)
+		if n > 0 {
+			r.text = append(r.text, '\n')
+		}
+		enhanced, behind := cutEnhanced(code, text)
 		if n == 0 {
 			out.Code, out.Enhanced = code, enhanced
-		} else {
-			r.text = append(r.text, '\n')
+		}
+		if out.Enhanced[0] != 0 {
+			text = behind
 		}
 		r.text = append(r.text, text...)
 		if !more {
@@ -146,7 +151,7 @@ func cutEnhanced(code int, text []byte) (reply.Enhanced, []byte) {
 		return reply.Enhanced{}, text
 	case len(rest) == 0:
 		return e, rest
-	case rest[0] == ' ':
+	case rest[0] == ' ', rest[0] == '\t':
 		return e, rest[1:]
 	}
 	return reply.Enhanced{}, text
