@@ -27,17 +27,14 @@ type judgement struct {
 	*Trusted
 	addr          address.Address
 	now           time.Time
-	named         bool // some certificate is for the address, in whatever case
-	folded        bool // none is for it exactly, and the operator allows another case
-	intermediates *x509.CertPool
+	named         bool           // some certificate is for the address, in whatever case
+	folded        bool           // none is for it exactly, and the operator allows another case
+	intermediates *x509.CertPool // under PKI
 }
 
-// Bounds for what a source may make chain building do.
-const maxIntermediates = 16
-
 func newJudgement(t *Trusted, addr address.Address, candidates []Candidate) *judgement {
-	j := &judgement{Trusted: t, addr: addr, now: t.opts.Clock(), intermediates: x509.NewCertPool()}
-	exactly, intermediates := false, 0
+	j := &judgement{Trusted: t, addr: addr, now: t.opts.Clock()}
+	exactly := false
 	for _, c := range candidates {
 		switch names(c.Cert, addr) {
 		case exact:
@@ -45,12 +42,11 @@ func newJudgement(t *Trusted, addr address.Address, candidates []Candidate) *jud
 		case otherCase:
 			j.named = true
 		}
-		if c.Cert.IsCA && c.Cert.X509 != nil && c.Cert.KeyBits <= certificate.MaxRSABits && intermediates < maxIntermediates {
-			intermediates++
-			j.intermediates.AddCert(c.Cert.X509)
-		}
 	}
 	j.folded = t.opts.FoldLocal && !exactly
+	if t.roots != nil {
+		j.intermediates = intermediates(candidates)
+	}
 	return j
 }
 

@@ -16,21 +16,42 @@ import (
 
 var oidSubjectAltName = asn1.ObjectIdentifier{2, 5, 29, 17}
 
+// maxIntermediates bounds what a source may make chain building do; the size
+// of keys that are calculated with is the other bound.
+const maxIntermediates = 16
+
+// intermediates are the issuers' certificates that came with an answer.
+func intermediates(candidates []Candidate) *x509.CertPool {
+	pool, n := x509.NewCertPool(), 0
+	for _, c := range candidates {
+		if !c.Cert.IsCA || c.Cert.KeyBits > certificate.MaxRSABits || n == maxIntermediates {
+			continue
+		}
+		if x, err := c.Cert.X509(); err == nil {
+			pool.AddCert(x)
+			n++
+		}
+	}
+	return pool
+}
+
 // verify builds a chain to a root (RFC 5280 section 6) and tells until when it
 // holds. Of several chains the one that lasts longest counts.
 func (j *judgement) verify(c *certificate.Certificate) (until time.Time, no *refusal) {
-	if c.X509 == nil {
-		return until, refuse(reason.CertificateUnverified, "can be read but not verified (%v)", c.X509Err)
+	x, err := c.X509()
+	if err != nil {
+		return until, refuse(reason.CertificateUnverified, "can be read but not verified (%v)", err)
 	}
-	chains, err := understood(c.X509).Verify(x509.VerifyOptions{
+	chains, err := understood(x).Verify(x509.VerifyOptions{
 		Roots: j.roots, Intermediates: j.intermediates, CurrentTime: j.now,
 		KeyUsages: []x509.ExtKeyUsage{x509.ExtKeyUsageEmailProtection}, // the default would be TLS servers
 	})
 	if err != nil {
 		return until, refuse(reason.CertificateUntrusted, "%s", explain(err, c))
 	}
+	unseen := slices.DeleteFunc(slices.Clone(c.Addresses), func(a string) bool { return slices.Contains(x.EmailAddresses, a) })
 	for _, chain := range chains {
-		if !constraintsAllow(chain, utf8Mailboxes(c)) {
+		if !constraintsAllow(chain, unseen) {
 			continue
 		}
 		if end := lastsUntil(chain); end.After(until) {
@@ -65,20 +86,9 @@ func lastsUntil(chain []*x509.Certificate) time.Time {
 	return end
 }
 
-// utf8Mailboxes are the addresses that crypto/x509 does not see, and for which
-// it cannot check name constraints.
-func utf8Mailboxes(c *certificate.Certificate) []string {
-	var unseen []string
-	for _, a := range c.Addresses {
-		if !slices.Contains(c.X509.EmailAddresses, a) {
-			unseen = append(unseen, a)
-		}
-	}
-	return unseen
-}
-
 // constraintsAllow applies the issuers' constraints on rfc822Name to mailboxes
-// that stand in an SmtpUTF8Mailbox (RFC 9598 section 6).
+// that crypto/x509 does not see, because they stand in an SmtpUTF8Mailbox
+// (RFC 9598 section 6).
 func constraintsAllow(chain []*x509.Certificate, mailboxes []string) bool {
 	for _, issuer := range chain[1:] {
 		permitted, excluded := issuer.PermittedEmailAddresses, issuer.ExcludedEmailAddresses

@@ -49,10 +49,12 @@ type Certificate struct {
 	KeyName             string // for people: "RSA 2048", "EC P-256", "brainpoolP256r1"
 	KeyBits             int
 	PublicKey           crypto.PublicKey // nil when the key cannot be sealed to
-
-	X509    *x509.Certificate // nil when crypto/x509 refuses the certificate
-	X509Err error             // why it does
 }
+
+// X509 reads the certificate with crypto/x509, anew each time: the result takes
+// twice the memory of the Certificate itself, and only chain building needs it.
+// The error says why crypto/x509 refuses the certificate.
+func (c *Certificate) X509() (*x509.Certificate, error) { return x509.ParseCertificate(c.Raw) }
 
 // Fingerprint is the SHA-256 of the DER.
 func (c *Certificate) Fingerprint() [32]byte { return sha256.Sum256(c.Raw) }

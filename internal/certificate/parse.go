@@ -1,7 +1,6 @@
 package certificate
 
 import (
-	"crypto/x509"
 	encasn1 "encoding/asn1"
 	"errors"
 	"fmt"
@@ -34,9 +33,9 @@ var (
 
 // Parse reads one DER certificate (RFC 5280 section 4.1). It insists on the
 // outer structure and on what sealing needs, and is lenient about everything
-// that certificates in people's hands get wrong; X509 and X509Err say what
-// crypto/x509 makes of the same bytes. The Certificate keeps der: it must not
-// be changed afterwards. Errors are ErrMalformed or ErrTooLarge, wrapped.
+// that certificates in people's hands get wrong, much of which crypto/x509
+// refuses. The Certificate keeps der, which must not be changed afterwards.
+// Errors are ErrMalformed or ErrTooLarge, wrapped.
 func Parse(der []byte) (*Certificate, error) {
 	if len(der) > MaxSize {
 		return nil, ErrTooLarge
@@ -52,7 +51,6 @@ func Parse(der []byte) (*Certificate, error) {
 	if err := c.readTBS(tbs); err != nil {
 		return nil, err
 	}
-	c.X509, c.X509Err = x509.ParseCertificate(der)
 	return c, nil
 }
 

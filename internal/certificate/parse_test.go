@@ -34,8 +34,8 @@ func TestParseAgreesWithX509(t *testing.T) {
 			continue
 		}
 		agrees(t, c)
-		if c.X509 == nil || c.X509Err != nil {
-			t.Errorf("%s: crypto/x509 refuses it: %v", kind, c.X509Err)
+		if _, err := c.X509(); err != nil {
+			t.Errorf("%s: crypto/x509 refuses it: %v", kind, err)
 		}
 		if c.KeyKind != want.kind || c.KeyName != want.name || c.KeyBits != want.bits {
 			t.Errorf("%s: key is %s, %s, %d bits", kind, c.KeyKind, c.KeyName, c.KeyBits)
@@ -76,8 +76,8 @@ func agrees(t testing.TB, c *certificate.Certificate) {
 			t.Errorf("%s lies outside the certificate", name)
 		}
 	}
-	x := c.X509
-	if x == nil {
+	x, err := c.X509()
+	if err != nil {
 		return
 	}
 	if !bytes.Equal(c.RawIssuer, x.RawIssuer) || !bytes.Equal(c.RawSubject, x.RawSubject) ||
@@ -106,17 +106,14 @@ func agrees(t testing.TB, c *certificate.Certificate) {
 	}
 }
 
-// within reports whether part is a slice of whole.
+// within reports whether part is a slice of whole, of which neither has had
+// its capacity cut.
 func within(whole, part []byte) bool {
 	if len(part) == 0 {
 		return true
 	}
-	for i := range whole {
-		if &whole[i] == &part[0] {
-			return i+len(part) <= len(whole)
-		}
-	}
-	return false
+	at := cap(whole) - cap(part)
+	return at >= 0 && at+len(part) <= len(whole) && &whole[at] == &part[0]
 }
 
 func TestParseRefuses(t *testing.T) {
