@@ -1,12 +1,10 @@
 package cms
 
 import (
-	"bytes"
 	"crypto/aes"
 	"crypto/cipher"
 	"crypto/des"
 	"crypto/subtle"
-	"slices"
 
 	"golang.org/x/crypto/cryptobyte"
 	asn1tag "golang.org/x/crypto/cryptobyte/asn1"
@@ -70,9 +68,6 @@ func checkCipher(e *envelope, c contentCipher) error {
 	if !ok || len(mac) != c.tagSize {
 		return malformed("mac", "%d octets instead of %d", len(mac), c.tagSize)
 	}
-	if c.mode == modeGCM && len(c.iv) != gcmNonceSize && c.tagSize != gcmTagSize && c.opens {
-		return malformed(fieldAlgorithm, "nonce of %d octets with a tag of %d is not supported", len(c.iv), c.tagSize)
-	}
 	return nil
 }
 
@@ -96,7 +91,7 @@ func attributesAsSet(element []byte) []byte {
 		if !content.ReadAnyASN1Element(&attribute, &tag) {
 			return nil
 		}
-		attributes = append(attributes, bytes.Clone(attribute))
+		attributes = append(attributes, attribute)
 	}
-	return setOf(slices.Clone(attributes))
+	return setOf(attributes)
 }

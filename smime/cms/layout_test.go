@@ -5,6 +5,9 @@ import (
 	"slices"
 	"testing"
 
+	"golang.org/x/crypto/cryptobyte"
+	asn1tag "golang.org/x/crypto/cryptobyte/asn1"
+
 	"sealpost/internal/certificate"
 	"sealpost/internal/testkit"
 )
@@ -65,4 +68,24 @@ func newSealed(t testing.TB, kind string, c Cipher, plaintext []byte) sealed {
 
 func (s sealed) open(message []byte) ([]byte, error) {
 	return Open(bytes.NewReader(message), OpenOptions{Certificate: s.cert, Key: s.id.Key, MaxSize: 1 << 20})
+}
+
+// contentOf and elementsOf take an element in DER apart.
+func contentOf(der []byte) []byte {
+	s := cryptobyte.String(der)
+	var content cryptobyte.String
+	var tag asn1tag.Tag
+	s.ReadAnyASN1(&content, &tag)
+	return content
+}
+
+func elementsOf(der []byte) [][]byte {
+	content := cryptobyte.String(contentOf(der))
+	var all [][]byte
+	var part cryptobyte.String
+	var tag asn1tag.Tag
+	for content.ReadAnyASN1Element(&part, &tag) {
+		all = append(all, part)
+	}
+	return all
 }

@@ -103,6 +103,9 @@ func (m *message) interpret(e *envelope) error {
 	if !m.cipher.opens {
 		return malformed(fieldAlgorithm, "%s is not supported for opening", m.cipher.name)
 	}
+	if m.cipher.aead() && len(m.cipher.iv) != gcmNonceSize && m.cipher.tagSize != gcmTagSize {
+		return malformed(fieldAlgorithm, "nonce of %d octets with a tag of %d is not supported", len(m.cipher.iv), m.cipher.tagSize)
+	}
 	if !bytes.Equal(e.parts[partInnerType], oidDER(oidData)) {
 		return malformed("contentType", "the encrypted content is not data")
 	}

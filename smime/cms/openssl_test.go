@@ -54,6 +54,7 @@ func plaintexts() map[string][]byte {
 // TestOpenSSLOpens has OpenSSL open everything that is written. OpenSSL knows no
 // X25519 in CMS, up to 3.5 at least: see TestX25519AgainstPrimitives.
 func TestOpenSSLOpens(t *testing.T) {
+	t.Parallel()
 	testkit.Need(t, "openssl")
 	for _, kind := range []string{"rsa2048", "p256", "p384", "p521"} {
 		id, cert := issue(t, kind)
@@ -70,10 +71,13 @@ func TestOpenSSLOpens(t *testing.T) {
 		if kind == "rsa2048" {
 			options = []KeyOptions{{}, {OAEP: true}}
 		}
-		for _, opts := range options {
+		for i, opts := range options {
 			to := recipient(t, cert, opts)
 			for _, c := range ciphers {
 				for size, plaintext := range plaintexts() {
+					if i > 0 && (size != "mail" || c == AES128CBC || c == AES256GCM) {
+						continue // how the key is protected and what is encrypted are independent
+					}
 					name := fmt.Sprintf("%s/%v/oaep=%v,kdf=%v/%s/", kind, c, opts.OAEP, opts.KDF, size)
 					opens(name+"DER", seal(t, c, plaintext, to), plaintext)
 					opens(name+"BER", sealStream(t, c, plaintext, to), plaintext)
@@ -85,6 +89,7 @@ func TestOpenSSLOpens(t *testing.T) {
 
 // TestOpensOpenSSL opens everything that OpenSSL writes for the keys it knows.
 func TestOpensOpenSSL(t *testing.T) {
+	t.Parallel()
 	testkit.Need(t, "openssl")
 	keyOptions := map[string][][]string{
 		"rsa2048": {
@@ -101,12 +106,15 @@ func TestOpensOpenSSL(t *testing.T) {
 	for kind, options := range keyOptions {
 		id, cert := issue(t, kind)
 		certFile, _ := id.WriteFiles(t, t.TempDir(), "anna")
-		for _, opts := range options {
+		for i, opts := range options {
 			for size, plaintext := range plaintexts() {
 				in := write(t, "in", plaintext)
 				for _, cipher := range []string{"-aes128", "-aes192", "-aes256", "-des3", "-aes-128-gcm", "-aes-192-gcm", "-aes-256-gcm"} {
 					if cipher == "-des3" && kind != "rsa2048" {
 						continue // Triple-DES key wrap is not read
+					}
+					if i > 0 && (size != "mail" || cipher != "-aes128" && cipher != "-aes-256-gcm") {
+						continue // how the key is protected and what is encrypted are independent
 					}
 					for _, form := range [][]string{nil, {"-stream"}, {"-keyid"}} {
 						if size == "empty" && form != nil {

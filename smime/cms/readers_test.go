@@ -42,6 +42,12 @@ func (c combination) String() string {
 
 func (c combination) basic() bool { return c.kind == "rsa2048" && !c.opts.OAEP && !c.cipher.AEAD() }
 
+// variant tells combinations that differ from another only in what decides
+// nothing for a reader that lacks the algorithm.
+func (c combination) variant() bool {
+	return c.stream || c.cipher == AES128CBC || c.cipher == AES128GCM || c.opts.KDF != KDFSHA1
+}
+
 // readers are OpenSSL 3.0, NSS 3.87, GnuPG 2.2 on Debian 12, and a Go module. Of
 // those only OpenSSL reads anything but RSA PKCS#1 v1.5 with CBC. gpgsm 2.2 is not
 // asked about keys other than RSA: it crashes when one is imported.
@@ -82,6 +88,7 @@ func combinations() []combination {
 // TestReaders seals in every way and hands the result to every reader. The log
 // is a table of who reads what.
 func TestReaders(t *testing.T) {
+	t.Parallel()
 	plaintext := []byte("Content-Type: text/plain\r\n\r\nSEALPOST-CANARY\r\n")
 	identities := map[string]*testkit.Identity{}
 	for _, c := range combinations() {
@@ -95,7 +102,7 @@ func TestReaders(t *testing.T) {
 		message := c.seal(t, plaintext, id)
 		fmt.Fprintf(&table, "| %s ", c)
 		for _, r := range readers {
-			if r.skip != nil && r.skip(c) || !r.must(c) && (c.stream || c.cipher == AES128CBC || c.cipher == AES128GCM) {
+			if r.skip != nil && r.skip(c) || !r.must(c) && c.variant() {
 				table.WriteString("| - ")
 				continue
 			}

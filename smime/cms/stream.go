@@ -13,6 +13,7 @@ func EncryptStream(dst io.Writer, c Cipher, to ...Recipient) (io.WriteCloser, er
 	}
 	head, err := content.head(content.key, to)
 	if err != nil {
+		content.Destroy()
 		return nil, err
 	}
 	b := append([]byte{tagSequence, lengthIndefinite}, content.contentType()...)
