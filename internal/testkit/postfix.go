@@ -26,6 +26,7 @@ type PostfixOptions struct {
 type Postfix struct {
 	Addr string // host:port of its smtp service
 	Dir  string // its config_directory
+	home string // the folder around that
 	Sink *Sink  // where delivered mail arrives; bounces too
 }
 
@@ -44,7 +45,8 @@ func StartPostfix(t testing.TB, opts PostfixOptions) *Postfix {
 	t.Helper()
 	Need(t, "postfix", "postconf", "postqueue")
 	NeedRoot(t)
-	p := &Postfix{Addr: FreeAddr(t), Dir: privateDir(t, "postfix")}
+	p := &Postfix{Addr: FreeAddr(t), home: privateDir(t, "postfix")}
+	p.Dir = filepath.Join(p.home, "etc")
 	p.Sink = StartSink(t, SinkOptions{LMTP: true, Lenient: true, Hostname: "mailbox.example"})
 	p.configure(t, opts)
 	if out, err := exec.Command(sbin("postfix"), "-c", p.Dir, "check").CombinedOutput(); err != nil {
@@ -82,12 +84,12 @@ func (p *Postfix) start(t testing.TB) {
 // configure writes main.cf and master.cf.
 func (p *Postfix) configure(t testing.TB, opts PostfixOptions) {
 	t.Helper()
-	for _, dir := range []string{"queue", "data"} {
-		if err := os.Mkdir(filepath.Join(p.Dir, dir), 0o755); err != nil {
+	for _, dir := range []string{"etc", "queue", "data"} {
+		if err := os.Mkdir(filepath.Join(p.home, dir), 0o755); err != nil {
 			t.Fatal(err)
 		}
 	}
-	if out, err := exec.Command("chown", "postfix", filepath.Join(p.Dir, "data")).CombinedOutput(); err != nil {
+	if out, err := exec.Command("chown", "postfix", filepath.Join(p.home, "data")).CombinedOutput(); err != nil {
 		t.Fatalf("chown: %v: %s", err, out)
 	}
 	transport := "default_transport = lmtp:inet:" + p.Sink.Addr
@@ -98,7 +100,7 @@ func (p *Postfix) configure(t testing.TB, opts PostfixOptions) {
 		}
 		transport = "default_transport = smtp:[" + host + "]:" + port
 	}
-	main := strings.NewReplacer("$DIR", p.Dir, "$TRANSPORT", transport).Replace(postfixMain)
+	main := strings.NewReplacer("$DIR", p.home, "$TRANSPORT", transport).Replace(postfixMain)
 	services := postfixMaster
 	own := regexp.MustCompile(`(?m)^smtp(\s+inet)`)
 	if own.MatchString(opts.Master) {
@@ -168,7 +170,7 @@ func (p *Postfix) Sendmail(t testing.TB, message []byte, from string, to ...stri
 // Log is Postfix's log so far.
 func (p *Postfix) Log(t testing.TB) string {
 	t.Helper()
-	log, err := os.ReadFile(filepath.Join(p.Dir, "mail.log"))
+	log, err := os.ReadFile(filepath.Join(p.home, "mail.log"))
 	if err != nil && !os.IsNotExist(err) {
 		t.Error(err)
 	}
