@@ -290,7 +290,7 @@ func TestStuffing(t *testing.T) {
 	rapid.Check(t, func(r *rapid.T) {
 		data := []byte(strings.Join(rapid.SliceOf(rapid.SampledFrom([]string{".", "a", "\r\n"})).Draw(r, "data"), ""))
 		var got bytes.Buffer
-		c := &conn{w: bufio.NewWriter(&got), peek: never}
+		c := &conn{w: bufio.NewWriter(&got), peek: func() bool { return false }}
 		c.r = newReplyReader(strings.NewReader(""))
 		o := &outlet{c: c, t: &transaction{}, left: int64(len(data)), last: '\n', stuff: true}
 		p := pieces{data: data, sizes: rapid.SliceOfN(rapid.IntRange(1, 4), 1, 4).Draw(r, "sizes")}

@@ -20,15 +20,16 @@ func peeker(nc net.Conn) func() bool {
 	if err != nil {
 		return never
 	}
-	var b [1]byte
-	quiet := false
+	var poll [1]unix.PollFd
+	ready := false
 	look := func(fd uintptr) {
-		_, _, err := unix.Recvfrom(int(fd), b[:], unix.MSG_PEEK|unix.MSG_DONTWAIT)
-		quiet = err == unix.EAGAIN || err == unix.EINTR
+		poll[0] = unix.PollFd{Fd: int32(fd), Events: unix.POLLIN}
+		n, err := unix.Poll(poll[:], 0)
+		ready = err == nil && n > 0
 	}
 	return func() bool {
 		err := raw.Control(look) // not Read, which would mind deadlines
-		return err != nil || !quiet
+		return err != nil || ready
 	}
 }
 
