@@ -15,9 +15,17 @@ const maxTexts = 256 << 10
 
 // An Envelope is a message that was encrypted and has no recipients yet.
 type Envelope struct {
-	header  []byte // of the sealed message, with its blank line
+	*ciphertext
 	content *cms.Content
-	store   Store
+}
+
+// A ciphertext is what all copies of a message share: the header of the sealed
+// message and the encrypted content.
+type ciphertext struct {
+	header []byte // with its blank line
+	cipher cms.Cipher
+	size   int64
+	store  Store
 
 	mu     sync.Mutex // guards what follows
 	copies int
@@ -41,10 +49,15 @@ func (e *Envelope) Copy(to ...cms.Recipient) (*Sealed, error) {
 	if err != nil {
 		return nil, err
 	}
-	e.mu.Lock()
-	e.copies++
-	e.mu.Unlock()
-	return &Sealed{envelope: e, prefix: prefix, suffix: e.content.Suffix()}, nil
+	return e.sealed(prefix, e.content.Suffix()), nil
+}
+
+// sealed is a copy with this CMS around the ciphertext.
+func (c *ciphertext) sealed(prefix, suffix []byte) *Sealed {
+	c.mu.Lock()
+	c.copies++
+	c.mu.Unlock()
+	return &Sealed{ciphertext: c, prefix: prefix, suffix: suffix}
 }
 
 // Close wipes the key. No more copies can be made; those that were made can
@@ -54,13 +67,13 @@ func (e *Envelope) Close() { e.content.Destroy() }
 // writeCiphertext puts the ciphertext into t. When several copies are made of
 // a small message, what is encoded for one serves for others: there are only
 // three places in the ciphertext where a quantum of base64 can begin.
-func (e *Envelope) writeCiphertext(t *textWriter) error {
-	shared, err := e.text((3 - t.nPend) % 3)
+func (c *ciphertext) writeCiphertext(t *textWriter) error {
+	shared, err := c.text((3 - t.nPend) % 3)
 	if err != nil {
 		return err
 	}
 	if shared == nil {
-		return e.streamCiphertext(t)
+		return c.streamCiphertext(t)
 	}
 	if _, err := t.Write(shared.head); err != nil {
 		return err
@@ -72,41 +85,41 @@ func (e *Envelope) writeCiphertext(t *textWriter) error {
 	return err
 }
 
-func (e *Envelope) streamCiphertext(t *textWriter) error {
-	r, err := e.store.Reader()
+func (c *ciphertext) streamCiphertext(t *textWriter) error {
+	r, err := c.store.Reader()
 	if err != nil {
 		return err
 	}
 	n, err := copyAll(t, r)
-	if err == nil && n != e.content.Size() {
-		err = fmt.Errorf("smime: store gave %d bytes of a ciphertext of %d", n, e.content.Size())
+	if err == nil && n != c.size {
+		err = fmt.Errorf("smime: store gave %d bytes of a ciphertext of %d", n, c.size)
 	}
 	return err
 }
 
 // text gives the text that begins skip bytes into the ciphertext; nil when it
 // is not worth its memory.
-func (e *Envelope) text(skip int) (*text, error) {
-	e.mu.Lock()
-	defer e.mu.Unlock()
-	if t := e.texts[skip]; t != nil {
+func (c *ciphertext) text(skip int) (*text, error) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if t := c.texts[skip]; t != nil {
 		return t, nil
 	}
-	quanta := (e.content.Size() - int64(skip)) / 3
-	if e.copies < 2 || quanta <= 0 || e.kept+quanta*4 > maxTexts {
+	quanta := (c.size - int64(skip)) / 3
+	if c.copies < 2 || quanta <= 0 || c.kept+quanta*4 > maxTexts {
 		return nil, nil
 	}
-	t, err := e.encodeText(skip, int(quanta))
+	t, err := c.encodeText(skip, int(quanta))
 	if err != nil {
 		return nil, err
 	}
-	e.texts[skip] = t
-	e.kept += quanta * 4
+	c.texts[skip] = t
+	c.kept += quanta * 4
 	return t, nil
 }
 
-func (e *Envelope) encodeText(skip, quanta int) (*text, error) {
-	r, err := e.store.Reader()
+func (c *ciphertext) encodeText(skip, quanta int) (*text, error) {
+	r, err := c.store.Reader()
 	if err != nil {
 		return nil, err
 	}
@@ -124,7 +137,7 @@ func (e *Envelope) encodeText(skip, quanta int) (*text, error) {
 		encode(dst[:n*4], block[:n*3], pairs())
 		dst, quanta = dst[n*4:], quanta-n
 	}
-	t.tail = make([]byte, (e.content.Size()-int64(skip))%3)
+	t.tail = make([]byte, (c.size-int64(skip))%3)
 	_, err = io.ReadFull(r, t.tail)
 	return t, err
 }

@@ -62,9 +62,10 @@ func sealInto(envelopes *[]*Envelope, m *Message, opts SealOptions, targets []Ta
 			return err
 		}
 		*envelopes = append(*envelopes, &Envelope{
-			header:  outerHeader(m.Header, opts, smimeType(t.Cipher)),
+			ciphertext: &ciphertext{
+				header: outerHeader(m.Header, opts, smimeType(t.Cipher)), cipher: t.Cipher, store: t.Store,
+			},
 			content: content,
-			store:   t.Store,
 		})
 		sinks = append(sinks, content.Encrypt(t.Store))
 	}
@@ -75,8 +76,9 @@ func sealInto(envelopes *[]*Envelope, m *Message, opts SealOptions, targets []Ta
 		if err := sink.Close(); err != nil {
 			return err
 		}
-		if e := (*envelopes)[i]; e.store.Size() != e.content.Size() {
-			return fmt.Errorf("smime: store has %d bytes of a ciphertext of %d", e.store.Size(), e.content.Size())
+		e := (*envelopes)[i]
+		if e.size = e.content.Size(); e.store.Size() != e.size {
+			return fmt.Errorf("smime: store has %d bytes of a ciphertext of %d", e.store.Size(), e.size)
 		}
 	}
 	return nil

@@ -12,19 +12,19 @@ var errNotSealed = errors.New("smime: not a sealed message")
 // base64 in lines of 76 characters (RFC 8551 section 3.3), with CRLF
 // throughout. Only this package can make one; the zero value is refused.
 type Sealed struct {
-	envelope       *Envelope
+	*ciphertext
 	prefix, suffix []byte // of the CMS, around the ciphertext
 }
 
-func (s *Sealed) made() bool { return s != nil && s.envelope != nil }
+func (s *Sealed) made() bool { return s != nil && s.ciphertext != nil }
 
 // Size is the number of bytes that WriteTo writes.
 func (s *Sealed) Size() int64 {
 	if !s.made() {
 		return 0
 	}
-	cms := int64(len(s.prefix)) + s.envelope.content.Size() + int64(len(s.suffix))
-	return int64(len(s.envelope.header)) + textSize(cms)
+	cms := int64(len(s.prefix)) + s.size + int64(len(s.suffix))
+	return int64(len(s.header)) + textSize(cms)
 }
 
 // Cipher names the content encryption, as in the configuration.
@@ -32,7 +32,7 @@ func (s *Sealed) Cipher() string {
 	if !s.made() {
 		return ""
 	}
-	return s.envelope.content.Cipher().String()
+	return s.cipher.String()
 }
 
 // ASCII reports that the message can go to a server without 8BITMIME: only
@@ -41,7 +41,7 @@ func (s *Sealed) ASCII() bool {
 	if !s.made() {
 		return false
 	}
-	for _, c := range s.envelope.header {
+	for _, c := range s.header {
 		if c >= 0x80 {
 			return false
 		}
@@ -62,13 +62,13 @@ func (s *Sealed) WriteTo(w io.Writer) (int64, error) {
 }
 
 func (s *Sealed) write(t *textWriter) error {
-	if err := t.header(s.envelope.header); err != nil {
+	if err := t.header(s.header); err != nil {
 		return err
 	}
 	if _, err := t.Write(s.prefix); err != nil {
 		return err
 	}
-	if err := s.envelope.writeCiphertext(t); err != nil {
+	if err := s.writeCiphertext(t); err != nil {
 		return err
 	}
 	if _, err := t.Write(s.suffix); err != nil {
