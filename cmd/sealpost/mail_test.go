@@ -3,15 +3,18 @@ package main
 import (
 	"bufio"
 	"bytes"
-	"fmt"
+	"io"
 	"net"
 	"os"
 	"os/exec"
 	"path/filepath"
+	"regexp"
+	"slices"
 	"strings"
 	"testing"
 	"time"
 
+	"sealpost/internal/reason"
 	"sealpost/internal/testkit"
 )
 
@@ -53,31 +56,83 @@ func entityOf(message string) string {
 // A dialog is an SMTP client that says what it is told and reads replies.
 type dialog struct {
 	net.Conn
-	r *bufio.Reader
+	r    *bufio.Reader
+	hear func(reply string) // nil: nobody listens
 }
 
+// dialSMTP greets a server that is not ours.
 func dialSMTP(t testing.TB, addr string) *dialog {
 	t.Helper()
-	c, err := net.Dial("tcp", addr)
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() { c.Close() })
-	if err := c.SetDeadline(time.Now().Add(60 * time.Second)); err != nil {
-		t.Fatal(err)
-	}
-	d := &dialog{c, bufio.NewReader(c)}
+	d := newDialog(t, connect(t, addr))
 	d.expect(t, "220")
 	d.say(t, "250", "EHLO mailer.bank.example")
 	return d
 }
 
+// dial greets the installation, which remembers all that it answers.
+func (in *installation) dial(t testing.TB) *dialog {
+	t.Helper()
+	d := in.dialog(t, connect(t, in.addr))
+	d.expect(t, "220")
+	d.say(t, "250", "EHLO mailer.bank.example")
+	return d
+}
+
+// dialog is a client on a connection to the installation.
+func (in *installation) dialog(t testing.TB, c net.Conn) *dialog {
+	t.Helper()
+	d := newDialog(t, c)
+	d.hear = func(reply string) {
+		in.mu.Lock()
+		defer in.mu.Unlock()
+		in.heard = append(in.heard, reply)
+		if why := untokened(reply); why != "" {
+			t.Errorf("%s: %q", why, reply)
+		}
+	}
+	return d
+}
+
+func connect(t testing.TB, addr string) net.Conn {
+	t.Helper()
+	c, err := net.Dial("tcp", addr)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return c
+}
+
+func newDialog(t testing.TB, c net.Conn) *dialog {
+	t.Helper()
+	t.Cleanup(func() { c.Close() })
+	if err := c.SetDeadline(time.Now().Add(60 * time.Second)); err != nil {
+		t.Fatal(err)
+	}
+	return &dialog{Conn: c, r: bufio.NewReader(c)}
+}
+
+var tokenAtEnd = regexp.MustCompile(`\(([a-z-]+)\)\r\n$`)
+
+// untokened says why a reply breaks the rule that every refusal ends with a
+// word that docs/reasons.md explains.
+func untokened(reply string) string {
+	if reply == "" || reply[0] < '4' {
+		return ""
+	}
+	m := tokenAtEnd.FindStringSubmatch(reply)
+	if m == nil {
+		return "a refusal without a reason"
+	}
+	if !slices.Contains(reason.All(), reason.Token(m[1])) {
+		return "a refusal with a reason that is not in the list"
+	}
+	return ""
+}
+
 // say sends a line and wants a reply that begins so.
 func (d *dialog) say(t testing.TB, want, line string) string {
 	t.Helper()
-	if _, err := fmt.Fprintf(d, "%s\r\n", line); err != nil {
-		t.Fatalf("%s: %v", line, err)
-	}
+	d.send(t, line+"\r\n")
 	return d.expect(t, want)
 }
 
@@ -101,6 +156,9 @@ func (d *dialog) reply(t testing.TB) string {
 		}
 		b.WriteString(line)
 		if len(line) < 4 || line[3] != '-' {
+			if d.hear != nil {
+				d.hear(b.String())
+			}
 			return b.String()
 		}
 	}
@@ -113,12 +171,22 @@ func (d *dialog) submit(t testing.TB, message string, to ...string) string {
 	for _, r := range to {
 		d.say(t, "250", "RCPT TO:<"+r+">")
 	}
+	return d.data(t, message)
+}
+
+// data sends the message of a transaction that is open, and gives the answer.
+func (d *dialog) data(t testing.TB, message string) string {
+	t.Helper()
 	d.say(t, "354", "DATA")
-	stuffed := strings.ReplaceAll(message, "\r\n.", "\r\n..")
-	if _, err := fmt.Fprintf(d, "%s.\r\n", stuffed); err != nil {
+	d.send(t, strings.ReplaceAll(message, "\r\n.", "\r\n..")+".\r\n")
+	return d.reply(t)
+}
+
+func (d *dialog) send(t testing.TB, text string) {
+	t.Helper()
+	if _, err := io.WriteString(d, text); err != nil {
 		t.Fatal(err)
 	}
-	return d.reply(t)
 }
 
 // swaks sends with swaks, an SMTP client that is not ours.
@@ -139,10 +207,17 @@ func swaks(t testing.TB, addr string, message string, args ...string) string {
 }
 
 // nowhere looks for the canary where it must not be: in the log, in everything
-// on the disk, and in these.
+// on the disk, in what the clients heard, in the metrics, and in these.
 func (in *installation) nowhere(t testing.TB, canary testkit.Canary, where ...[]byte) {
 	t.Helper()
 	canary.AbsentInTree(t, in.dir)
+	in.mu.Lock()
+	heard := strings.Join(in.heard, "")
+	in.mu.Unlock()
+	canary.Absent(t, "the replies", []byte(heard))
+	if in.running() {
+		canary.Absent(t, "the metrics", []byte(in.get(t, "/metrics")))
+	}
 	for _, data := range where {
 		canary.Absent(t, "what went out", data)
 	}

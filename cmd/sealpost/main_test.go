@@ -11,6 +11,7 @@ import (
 	"os/signal"
 	"path/filepath"
 	"strings"
+	"sync"
 	"syscall"
 	"testing"
 	"time"
@@ -59,19 +60,26 @@ func sealpost(t testing.TB, in string, args ...string) (out, errs string, code i
 // An installation is a configured Sealpost with what belongs to it: a folder,
 // a root, certificates in files, and the running process.
 type installation struct {
-	dir    string
-	config string
-	addr   string // of its listener
-	ca     *testkit.CA
-	people map[string]*testkit.Identity
-	cmd    *exec.Cmd
-	ended  chan struct{}
+	dir     string
+	config  string
+	addr    string // of its listener
+	monitor string // of /metrics
+	ca      *testkit.CA
+	people  map[string]*testkit.Identity
+	cmd     *exec.Cmd
+	ended   chan struct{}
+
+	mu    sync.Mutex
+	heard []string // every reply that a dialog got
 }
 
 // newInstallation makes the folder; people get a certificate in certs/.
 func newInstallation(t testing.TB, people ...string) *installation {
 	t.Helper()
-	in := &installation{dir: t.TempDir(), addr: testkit.FreeAddr(t), ca: testkit.NewCA(t), people: map[string]*testkit.Identity{}}
+	in := &installation{
+		dir: t.TempDir(), addr: testkit.FreeAddr(t), monitor: testkit.FreeAddr(t),
+		ca: testkit.NewCA(t), people: map[string]*testkit.Identity{},
+	}
 	in.config = filepath.Join(in.dir, "sealpost.yaml")
 	for _, sub := range []string{"certs", "tmp"} {
 		if err := os.Mkdir(filepath.Join(in.dir, sub), 0o700); err != nil {
@@ -96,7 +104,16 @@ func (in *installation) write(t testing.TB, name, text string) string {
 
 func (in *installation) person(t testing.TB, address string) *testkit.Identity {
 	t.Helper()
-	id := in.ca.For(t, address)
+	return in.personWith(t, address, testkit.Leaf{})
+}
+
+// personWith is person for other certificates than the ordinary one.
+func (in *installation) personWith(t testing.TB, address string, leaf testkit.Leaf) *testkit.Identity {
+	t.Helper()
+	if leaf.Addresses == nil {
+		leaf.Addresses = []string{address}
+	}
+	id := in.ca.Issue(t, leaf)
 	in.people[address] = id
 	in.write(t, "certs/"+address+".pem", string(id.CertPEM))
 	return id
@@ -113,7 +130,7 @@ func (in *installation) configure(t testing.TB, upstream, extra string) {
 		"limits: {temp_dir: tmp}\n",
 		"lookup:\n  sources:\n    - {name: pinned, type: files, dir: certs}\n",
 		"policy:\n  - {name: default, encrypt: always, no_key: reject}\n",
-		"metrics: {address: none}\n",
+		"metrics: {address: \"" + in.monitor + "\"}\n",
 		"log: {level: debug, format: text}\n",
 	}
 	var b strings.Builder
@@ -129,6 +146,12 @@ func (in *installation) configure(t testing.TB, upstream, extra string) {
 // start runs `serve` until the test ends.
 func (in *installation) start(t testing.TB) {
 	t.Helper()
+	in.startWith(t)
+}
+
+// startWith is start with more variables in the environment.
+func (in *installation) startWith(t testing.TB, env ...string) {
+	t.Helper()
 	in.cmd = command(t, "serve", "--config", in.config)
 	log, err := os.OpenFile(filepath.Join(in.dir, "log"), os.O_CREATE|os.O_WRONLY|os.O_APPEND, 0o600)
 	if err != nil {
@@ -137,6 +160,7 @@ func (in *installation) start(t testing.TB) {
 	defer log.Close()
 	in.cmd.Stdout, in.cmd.Stderr = log, log
 	in.cmd.Env = append(in.cmd.Env, "TMPDIR="+filepath.Join(in.dir, "tmp"))
+	in.cmd.Env = append(in.cmd.Env, env...)
 	if err := in.cmd.Start(); err != nil {
 		t.Fatal(err)
 	}

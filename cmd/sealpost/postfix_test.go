@@ -16,7 +16,7 @@ func TestSmarthostIntoPostfix(t *testing.T) {
 	recipe := testkit.PostfixRecipe(t, "smarthost").With(t, "127.0.0.1:10026", reinject,
 		"10.0.0.5:25", in.addr, "10.0.0.0/24", "127.0.0.0/8")
 	postfix := testkit.StartPostfix(t, testkit.PostfixOptions{Main: recipe.Main, Master: recipe.Master})
-	in.write(t, "sealpost.yaml", recipe.Sealpost+"metrics: {address: none}\n")
+	in.write(t, "sealpost.yaml", recipe.Sealpost+"metrics: {address: \""+in.monitor+"\"}\n")
 	in.start(t)
 
 	canary := testkit.NewCanary(t)
@@ -42,7 +42,7 @@ func TestPostfixContentFilter(t *testing.T) {
 	reinject := testkit.FreeAddr(t)
 	recipe := testkit.PostfixRecipe(t, "filter").With(t, "127.0.0.1:10025", in.addr, "127.0.0.1:10026", reinject)
 	postfix := testkit.StartPostfix(t, testkit.PostfixOptions{Main: recipe.Main, Master: recipe.Master})
-	in.write(t, "sealpost.yaml", recipe.Sealpost+"metrics: {address: none}\n")
+	in.write(t, "sealpost.yaml", recipe.Sealpost+"metrics: {address: \""+in.monitor+"\"}\n")
 	in.start(t)
 
 	canary := testkit.NewCanary(t)
