@@ -65,6 +65,9 @@ func (s *server) intakeOptions(l *config.Listen, d *door) (intake.Options, error
 		Hostname: s.config.Hostname, Name: l.Address, Handler: s.relay, Log: s.log,
 		TLS: tlsModes[l.TLS.Mode], XForward: l.XForward, XClient: l.XForward, Proxy: l.Proxy,
 		Without: intake.Without{Chunking: !l.Chunking},
+		// Without a queue there is nobody to write the report that a server
+		// without DSN leaves to us (RFC 3461 section 5.2.2).
+		OfferDSN: func() bool { return s.rooms.Load().upstream.OffersDSN() },
 		Limits: intake.Limits{
 			MessageSize: int64(limits.MessageSize), Recipients: limits.Recipients, Connections: limits.Connections,
 			PerClient: unlimited(limits.ConnectionsPerClient), Errors: limits.Errors, MinRate: int64(unlimited(int(limits.MinRate))),

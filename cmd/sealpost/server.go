@@ -8,6 +8,7 @@ import (
 	"log/slog"
 	"net"
 	"reflect"
+	"sync"
 	"sync/atomic"
 	"time"
 
@@ -20,17 +21,18 @@ import (
 // A server is the running relay: listeners, the relay behind them, and the
 // endpoint for monitoring.
 type server struct {
-	file     string
-	config   *config.Config
-	log      *slog.Logger
-	metrics  *metrics
-	spill    *spill.Pool
-	relay    *relay.Relay
-	rooms    atomic.Pointer[rooms]
-	doors    []*door
-	monitor  *monitor
-	failed   chan error // a listener that broke
-	stopping atomic.Bool
+	file       string
+	config     *config.Config
+	log        *slog.Logger
+	metrics    *metrics
+	spill      *spill.Pool
+	relay      *relay.Relay
+	rooms      atomic.Pointer[rooms]
+	doors      []*door
+	monitor    *monitor
+	failed     chan error // a listener that broke
+	stopping   atomic.Bool
+	background sync.WaitGroup
 }
 
 // A door is one listener with what a reload exchanges.
@@ -77,8 +79,25 @@ func (s *server) start() error {
 			return err
 		}
 	}
-	s.monitor, err = startMonitor(s)
-	return err
+	if s.monitor, err = startMonitor(s); err != nil {
+		return err
+	}
+	s.meetUpstream(r)
+	return nil
+}
+
+// meetUpstream asks upstream in the background what it offers, so that the
+// first client is offered the same.
+func (s *server) meetUpstream(r *rooms) {
+	ctx, cancel := context.WithTimeout(context.Background(), 30*time.Second)
+	s.background.Go(func() {
+		defer cancel()
+		for _, p := range r.upstream.Probe(ctx) {
+			if p.Err != nil {
+				s.log.Warn("upstream cannot be reached at start", "upstream", p.Server, "error", p.Err)
+			}
+		}
+	})
 }
 
 // openDoor binds a listener and serves it.
@@ -194,8 +213,9 @@ func (s *server) stop() error {
 		err = errors.Join(err, s.monitor.stop())
 	}
 	if r := s.rooms.Load(); r != nil {
-		r.close()
+		r.close() // ends the probe too
 	}
+	s.background.Wait()
 	s.log.Info("stopped")
 	return err
 }

@@ -25,6 +25,7 @@ type conn struct {
 	counted netip.Prefix // who this connection counts for
 	wire    wire
 	client  Client
+	dsn     bool // DSN was offered at the greeting
 
 	tx     Transaction // nil outside of a mail transaction
 	mail   Mail

@@ -64,7 +64,7 @@ func (c *conn) appendExtensions(b []byte) []byte {
 	if !without.UTF8 {
 		line("SMTPUTF8")
 	}
-	if !without.DSN {
+	if c.dsn = c.offersDSN(); c.dsn {
 		line("DSN")
 	}
 	if !without.Chunking {
@@ -82,6 +82,11 @@ func (c *conn) appendExtensions(b []byte) []byte {
 	}
 	line("LIMITS RCPTMAX=", strconv.Itoa(c.opts.Limits.Recipients))
 	return append(b, "250 ENHANCEDSTATUSCODES\r\n"...)
+}
+
+// offersDSN is asked at each greeting; what was said then holds until the next.
+func (c *conn) offersDSN() bool {
+	return !c.opts.Without.DSN && (c.opts.OfferDSN == nil || c.opts.OfferDSN())
 }
 
 // greeted reports that the client has said who it is since the connection or

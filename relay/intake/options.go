@@ -57,6 +57,7 @@ type Options struct {
 	Proxy       []netip.Prefix     // peers that must begin with a PROXY header; nobody else's is read
 	BareNewline BareNewline
 	Without     Without
+	OfferDSN    func() bool // whether DSN (RFC 3461) can be honoured now; nil: always
 	Limits      Limits
 	Timeouts    Timeouts
 	Hooks       Hooks

@@ -95,12 +95,12 @@ func (c *conn) mailParam(m *Mail, p param) (e *reply.Error) {
 		}
 		e = flagOnly(p)
 	case "RET":
-		if without.DSN {
+		if !c.dsn {
 			return errUnknownParam(p)
 		}
 		m.Ret, e = oneOf(p, "FULL", "HDRS")
 	case "ENVID":
-		if without.DSN {
+		if !c.dsn {
 			return errUnknownParam(p)
 		}
 		m.EnvID, e = decodeXtext(p, maxEnvID)
@@ -165,7 +165,7 @@ func (c *conn) rcptParams(s string) (Rcpt, *reply.Error) {
 	}
 	var r Rcpt
 	for _, p := range params {
-		if !c.extended() || c.opts.Without.DSN {
+		if !c.extended() || !c.dsn {
 			return Rcpt{}, errUnknownParam(p)
 		}
 		switch p.key {

@@ -32,6 +32,22 @@ func (c *Client) Health() []Health {
 	return all
 }
 
+// OffersDSN reports whether every server that could be connected to last
+// offered DSN (RFC 3461); false as long as there was none.
+func (c *Client) OffersDSN() bool {
+	offered := false
+	for _, s := range c.servers {
+		s.mu.Lock()
+		known, dsn := !s.trial.succeeded.IsZero(), s.trial.dsn
+		s.mu.Unlock()
+		if known && !dsn {
+			return false
+		}
+		offered = offered || known
+	}
+	return offered
+}
+
 // A Probed is what a server offers to us, or why it offers nothing.
 type Probed struct {
 	Server     string
@@ -68,7 +84,7 @@ func (s *server) probe(ctx context.Context) Probed {
 	began := time.Now()
 	conn, f := s.connect(ctx)
 	p.Took = time.Since(began)
-	s.note(f, ctx.Err() != nil)
+	s.note(conn, f, ctx.Err() != nil)
 	if f != nil {
 		f.Server = s.Address
 		p.Err = f

@@ -26,6 +26,7 @@ type server struct {
 type trial struct {
 	failed, succeeded time.Time
 	err               error
+	dsn               bool // offered when it succeeded
 }
 
 func newServer(c *Client, s Server) *server {
@@ -55,7 +56,7 @@ func (s *server) send(ctx context.Context, t *transaction) *Failure {
 	began := time.Now()
 	c, f := s.connect(ctx)
 	t.out.Connect += time.Since(began)
-	s.note(f, ctx.Err() != nil)
+	s.note(c, f, ctx.Err() != nil)
 	if f != nil {
 		return f
 	}
@@ -131,7 +132,7 @@ func (s *server) expire(before time.Time) {
 
 // note remembers how connecting went. That a caller gave up says nothing about
 // the server.
-func (s *server) note(f *Failure, gaveUp bool) {
+func (s *server) note(c *conn, f *Failure, gaveUp bool) {
 	if gaveUp {
 		return
 	}
@@ -139,7 +140,7 @@ func (s *server) note(f *Failure, gaveUp bool) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if f == nil {
-		s.trial.succeeded, s.aside = now, time.Time{}
+		s.trial.succeeded, s.trial.dsn, s.aside = now, c.ext.dsn, time.Time{}
 		return
 	}
 	s.trial.failed, s.trial.err = now, f.Err
