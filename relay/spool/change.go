@@ -84,10 +84,10 @@ func statesSize(id string, states []State) int64 {
 
 func noteSize(note []byte) int { return 2 + len(note) }
 
-// appendDead encodes the tombstones of a segment, in changes of bounded size.
-func appendDead(seg *segment) [][]byte {
+// appendDead encodes the tombstones of a segment, in changes of that size at most.
+func appendDead(seg *segment, size int) [][]byte {
 	var all [][]byte
-	for some := range slices.Chunk(seg.dead, maxChange/len(uid{})) {
+	for some := range slices.Chunk(seg.dead, size/len(uid{})) {
 		b := binary.AppendUvarint([]byte{opDead}, seg.number)
 		b = binary.AppendUvarint(b, uint64(len(some)))
 		for _, u := range some {

@@ -40,12 +40,12 @@ func (s *Store) removeTrash() {
 	trash := s.trash
 	s.trash = nil
 	s.mu.Unlock()
-	for _, e := range trash {
-		if e.damaged {
-			s.report(s.quarantineBody(e.uid))
+	for _, body := range trash {
+		if body.damaged {
+			s.report(s.quarantineBody(body.uid))
 			continue
 		}
-		s.discard(bodyName(e.uid))
+		s.discard(bodyName(body.uid))
 	}
 }
 

@@ -2,13 +2,20 @@ package spool
 
 import (
 	"encoding/binary"
+	"math"
 	"time"
 )
 
-// stamp is a time on disk: nanoseconds of Unix time, 0 for no time.
+// stamp is a time on disk: nanoseconds of Unix time, 0 for no time. What lies
+// before 1678 or after 2262 becomes the nearest that can be written.
 func stamp(t time.Time) int64 {
-	if t.IsZero() {
+	switch {
+	case t.IsZero():
 		return 0
+	case t.After(time.Unix(0, math.MaxInt64)):
+		return math.MaxInt64
+	case t.Before(time.Unix(0, math.MinInt64)):
+		return math.MinInt64
 	}
 	return t.UnixNano()
 }

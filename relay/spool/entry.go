@@ -79,6 +79,7 @@ type Info struct {
 	// Damaged: the body or a meta was found damaged when it was read.
 	Damaged bool
 	// States has one element for each parcel, the finished ones included.
+	// The notes in them are the spool's own: not to be written to.
 	States []State
 }
 

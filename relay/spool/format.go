@@ -105,7 +105,7 @@ func (s *Store) provesKey(l listing) error {
 			return false
 		}
 		defer f.Close()
-		sc, err := newScanner(f, number, key, maxBatch)
+		sc, err := newScanner(f, number, key, s.opt.SegmentSize)
 		if err != nil {
 			return false
 		}

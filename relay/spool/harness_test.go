@@ -40,9 +40,9 @@ const (
 )
 
 // message makes a message whose content follows from its id: of every five
-// one has a body of its own file, of every three one is private.
+// one has a body of its own file, of every six one is private.
 func message(id string, n int) Entry {
-	e := Entry{ID: id, Meta: []byte("sender of " + id), Private: n%3 == 0, Body: bodyOf(id, smallBody+n%300)}
+	e := Entry{ID: id, Meta: []byte("sender of " + id), Private: n%6 == 0, Body: bodyOf(id, smallBody+n%300)}
 	if n%5 == 0 {
 		e.Body = bodyOf(id, largeBody+n%300)
 	}

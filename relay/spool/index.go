@@ -51,6 +51,12 @@ func (s *Store) insert(e *entry) {
 	s.stateSize += stateSize(e)
 }
 
+// trashed is the body file of a message that is over.
+type trashed struct {
+	uid     uid
+	damaged bool // goes to quarantine
+}
+
 // drop forgets a message whose end is durable; its body file and, when
 // nothing else lives there, its segment are left to the cleaner. The caller
 // holds s.mu.
@@ -65,7 +71,7 @@ func (s *Store) drop(e *entry) {
 	s.open -= e.open
 	s.stateSize -= stateSize(e)
 	if e.body > 0 {
-		s.trash = append(s.trash, e)
+		s.trash = append(s.trash, trashed{e.uid, e.damaged})
 	}
 	s.signalCleaner()
 }

@@ -6,13 +6,9 @@ import (
 	"os"
 )
 
-// minJournal is the size of a journal file in bytes at least. One batch of
-// changes takes a quarter of it at most.
-const (
-	minJournal = 4 << 20
-	maxChange  = 64 << 10
-	maxBatch   = minJournal / 4
-)
+// maxBatch is how many bytes of changes go into one frame: the smallest
+// journal holds four of them. What a single call changes is always less.
+func (s *Store) maxBatch() int { return int(s.opt.journal / 4) }
 
 // A journal is the log of what changes. It belongs to its committer alone,
 // but for size, which Store.mu guards.
@@ -53,7 +49,7 @@ func (s *Store) enqueue(q changeRequest) error {
 // ensureJournal makes the journal files large enough for a snapshot of that
 // many bytes, twice over.
 func (s *Store) ensureJournal(state int64) error {
-	want := 2*state + 2*maxBatch
+	want := 2*state + 2*int64(s.maxBatch())
 	s.mu.Lock()
 	size := s.journal.size
 	s.mu.Unlock()
@@ -85,7 +81,7 @@ func (s *Store) commitBatch(batch []changeRequest) int {
 	var payload []byte
 	run := batch
 	for i, q := range batch {
-		if i > 0 && (q.grow > 0 || len(payload)+len(q.payload) > maxBatch) {
+		if i > 0 && (q.grow > 0 || len(payload)+len(q.payload) > s.maxBatch()) {
 			run = batch[:i]
 			break
 		}

@@ -32,6 +32,8 @@ type Options struct {
 	Now func() time.Time
 	// Log gets what an operator should see; nil means slog.Default.
 	Log *slog.Logger
+
+	journal int64 // size of a journal file in bytes, at least
 }
 
 func orElse(v, otherwise int64) int64 {
@@ -47,6 +49,7 @@ func (o Options) withDefaults() Options {
 	o.Reserve = orElse(o.Reserve, 64<<20)
 	o.SegmentSize = max(orElse(o.SegmentSize, 32<<20)&^(frameAlign-1), 16<<10)
 	o.BigBody = min(orElse(o.BigBody, 2<<20), o.SegmentSize/4)
+	o.journal = aligned(min(max(o.SegmentSize/4, 128<<10), 4<<20))
 	o.Memory = orElse(o.Memory, 64<<20)
 	if o.Now == nil {
 		o.Now = time.Now

@@ -176,31 +176,42 @@ func (s *Store) takeIn(r *segmentScan, state *replay, l listing) {
 		if dead[e.uid] {
 			continue
 		}
-		if e.off >= r.scanner.synced && state.messages[e.uid] == nil && !s.whole(e) {
-			s.unfinished++
-			s.bury(e.seg, e.uid)
-			s.log.Info("spool: unfinished message, never acknowledged", "file", name, "offset", e.off)
+		if e.off < r.scanner.synced || s.whole(e) {
+			s.revive(e, state, l)
 			continue
 		}
-		if !state.apply(e) {
-			s.bury(e.seg, e.uid)
+		// The journal may know the message all the same: then this is a copy
+		// that compaction had begun, or damage.
+		if m := state.messages[e.uid]; s.byUID[e.uid] == nil && m != nil && !m.over() {
+			s.revive(e, state, l)
 			continue
 		}
-		if twin := s.byUID[e.uid]; twin != nil {
-			// Compaction was cut off between the copy and the notice of it.
-			s.supersede(twin, e)
-			continue
-		}
-		if s.entries[e.id] != nil {
-			s.report(s.quarantine(e.seg.file, damage{File: name, Offset: e.off, Length: e.length, ID: e.id, Why: "a second message of this id"}))
-			s.bury(e.seg, e.uid)
-			continue
-		}
-		s.insert(e)
-		if e.body > 0 && !l.bodies[e.uid] {
-			e.damaged = true
-			s.reportDamage("the body of a message is missing", "id", e.id, "file", bodyName(e.uid))
-		}
+		s.unfinished++
+		s.bury(e.seg, e.uid)
+		s.log.Info("spool: unfinished message, never acknowledged", "file", name, "offset", e.off)
+	}
+}
+
+// revive makes one message known, in the state the journal gives.
+func (s *Store) revive(e *entry, state *replay, l listing) {
+	if !state.apply(e) {
+		s.bury(e.seg, e.uid)
+		return
+	}
+	if twin := s.byUID[e.uid]; twin != nil {
+		// Compaction was cut off between the copy and the notice of it.
+		s.supersede(twin, e)
+		return
+	}
+	if s.entries[e.id] != nil {
+		s.report(s.quarantine(e.seg.file, damage{File: segmentName(e.seg.number), Offset: e.off, Length: e.length, ID: e.id, Why: "a second message of this id"}))
+		s.bury(e.seg, e.uid)
+		return
+	}
+	s.insert(e)
+	if e.body > 0 && !l.bodies[e.uid] {
+		e.damaged = true
+		s.reportDamage("the body of a message is missing", "id", e.id, "file", bodyName(e.uid))
 	}
 }
 
@@ -240,7 +251,7 @@ func (s *Store) keptSegment() *segment {
 // firstSnapshot replaces what was replayed. The torn end of a journal is
 // never written behind.
 func (s *Store) firstSnapshot() error {
-	size := max(s.journal.size, minJournal, 2*s.stateSize+2*maxBatch)
+	size := max(s.journal.size, s.opt.journal, 2*s.stateSize+2*int64(s.maxBatch()))
 	return s.rewriteJournal(aligned(size))
 }
 
@@ -252,8 +263,8 @@ func (s *Store) sweep(l listing) {
 		s.discard(name)
 	}
 	for u := range l.bodies {
-		if s.byUID[u] != nil {
-			continue
+		if s.byUID[u] != nil || s.keptSegment() != nil {
+			continue // in use, or its record may be in what could not be read
 		}
 		if s.damages == 0 {
 			s.discard(bodyName(u))

@@ -132,7 +132,7 @@ func (r *replay) tombstones(d *decoder) {
 		dead = make(map[uid]bool)
 		r.dead[segment] = dead
 	}
-	for n := d.size(maxChange); n > 0 && !d.bad; n-- {
+	for n := d.size(1 << 32); n > 0 && !d.bad; n-- {
 		dead[d.uid()] = true
 	}
 }

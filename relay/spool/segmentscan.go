@@ -49,6 +49,9 @@ func (s *Store) scanSegment(n uint64, ends map[uint64]ending) (*segmentScan, err
 	})
 	r.scanner.synced = max(r.scanner.synced, end.synced)
 	r.seg.end = max(r.seg.end, end.synced)
+	if r.scanner.unreadable {
+		r.seg.end = r.scanner.size // the next start may read more
+	}
 	r.seg.synced = r.scanner.synced
 	return r, nil
 }

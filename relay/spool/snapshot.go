@@ -8,14 +8,14 @@ func (s *Store) snapshot() [][]byte {
 	var frames [][]byte
 	current := []byte{opBegin}
 	add := func(change []byte) {
-		if len(current)+len(change) > maxBatch {
+		if len(current)+len(change) > s.maxBatch() {
 			frames = append(frames, current)
 			current = nil
 		}
 		current = append(current, change...)
 	}
 	for _, seg := range s.segments {
-		for _, dead := range appendDead(seg) {
+		for _, dead := range appendDead(seg, s.maxBatch()/2) {
 			add(dead)
 		}
 		if seg.sealed {

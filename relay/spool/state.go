@@ -9,7 +9,7 @@ import (
 )
 
 // refsPerChange bounds the changes of one call that share a frame.
-const refsPerChange = 1000
+const refsPerChange = 500
 
 // RecordAttempt notes that delivery of the parcels is about to be tried, and
 // returns when that is durable. Call it before the connection is made: after

@@ -36,7 +36,7 @@ type Store struct {
 	byUID    map[uid]*entry
 	segments map[uint64]*segment
 	free     []uint64 // numbers of files for new segments
-	trash    []*entry // messages that are over and had a body file
+	trash    []trashed
 	pending  map[string]bool
 	// used, reserved: bytes of messages, and of those being put now.
 	used, reserved int64

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"math"
 	"reflect"
 	"testing"
 	"time"
@@ -75,6 +76,44 @@ func TestStatesSurvive(t *testing.T) {
 	}
 	if st := s.Stats(); st.Messages != 0 || st.Parcels != 0 || st.Used != 0 {
 		t.Errorf("an empty store has %+v", st)
+	}
+	mustClose(t, s)
+}
+
+// TestClockJumps: times are kept as they are given, whatever the clock does.
+func TestClockJumps(t *testing.T) {
+	opt := small(t, newMemFS())
+	times := []time.Time{clock(), clock().AddDate(-60, 0, 0), clock().AddDate(200, 0, 0), time.Date(9999, 1, 1, 0, 0, 0, 0, time.UTC), clock()}
+	now := 0
+	opt.Now = func() time.Time { return times[now] }
+	s := mustOpen(t, opt)
+	for now = range times {
+		e := message(fmt.Sprint(now), 1)
+		e.Parcels[0].State.Next = times[now].Add(time.Hour)
+		mustPut(t, s, e)
+	}
+	for now = range times {
+		mustClose(t, s)
+		s = mustOpen(t, opt)
+	}
+	for i, want := range times {
+		info, err := s.Info(fmt.Sprint(i))
+		if err != nil {
+			t.Fatal(err)
+		}
+		if i == 3 {
+			want = moment(math.MaxInt64).Add(-time.Hour)
+			if info.Arrival.Before(want) || info.States[0].Next.Before(want) {
+				t.Errorf("the year 9999 became %v", info)
+			}
+			continue
+		}
+		if !info.Arrival.Equal(want) || !info.States[0].Next.Equal(want.Add(time.Hour)) {
+			t.Errorf("%v became %+v", want, info)
+		}
+	}
+	if got := s.Stats().Oldest; !got.Equal(times[1]) {
+		t.Errorf("oldest arrival %v", got)
 	}
 	mustClose(t, s)
 }
