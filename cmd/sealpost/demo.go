@@ -104,7 +104,7 @@ func (d *demo) play() error {
 // send is the mailer: an ordinary SMTP client that knows nothing of keys.
 func (d *demo) send(statement []byte) error {
 	d.say("1. The bank sends an ordinary statement, with a hidden copy to its auditor.")
-	d.quote(excerpt(statement))
+	d.quote(header(statement, "From", "To", "Bcc", "Subject") + "\n" + demoText + "[statement.pdf]")
 	client, err := smtp.Dial(d.relay)
 	if err != nil {
 		return err
@@ -134,8 +134,8 @@ func (d *demo) send(statement []byte) error {
 	if err != nil {
 		return err
 	}
-	d.say("   Sealpost answers: %s", taken.StatusText)
-	d.say("   and for %s, who has no certificate: %d %s", demoWalter, said.Code, said.Message)
+	d.say("   Sealpost: 250 %s", taken.StatusText)
+	d.say("   and to a recipient without a certificate: %d %s", said.Code, said.Message)
 	return client.Quit()
 }
 
@@ -158,14 +158,10 @@ func (d *demo) collect(n int) (map[string][]byte, error) {
 
 func (d *demo) showSealed(copies map[string][]byte) error {
 	d.say("\n2. What goes out: a copy for each recipient, sealed to that recipient's key alone.")
-	lines := strings.SplitAfter(string(copies[demoAnna]), "\r\n")
-	for i, line := range lines {
-		if line == "\r\n" && i+2 < len(lines) {
-			d.quote(strings.Join(lines[:i+2], ""))
-			break
-		}
-	}
-	d.say("   | ... %d bytes in all", len(copies[demoAnna]))
+	_, body, _ := strings.Cut(string(copies[demoAnna]), "\r\n\r\n")
+	first, _, _ := strings.Cut(body, "\r\n")
+	d.quote(header(copies[demoAnna], "From", "To", "Subject", "Content-Type", "Content-Disposition") + "\n" + first +
+		fmt.Sprintf("\n... %d bytes in all", len(copies[demoAnna])))
 	for to, copy := range copies {
 		for _, other := range []string{demoAuditor, "Bcc", demoSecret, "statement.pdf"} {
 			if other != to && bytes.Contains(copy, []byte(other)) {
@@ -173,8 +169,7 @@ func (d *demo) showSealed(copies map[string][]byte) error {
 			}
 		}
 	}
-	d.say("   In %d bytes on the wire: the balance 0 times, the attachment's name 0 times,", len(copies[demoAnna])+len(copies[demoAuditor]))
-	d.say("   and the hidden recipient 0 times: neither a Bcc field nor a recipient info in Anna's copy names the auditor.")
+	d.say("   Searched both copies: no balance, no file name, no Bcc field; Anna's copy does not name the auditor.")
 	return nil
 }
 
@@ -257,19 +252,19 @@ func (d *demo) keep(ctx context.Context) error {
 	}
 }
 
-// excerpt is the part of a message that people read: the header and the
-// beginning of the text.
-func excerpt(message []byte) string {
-	var out []string
-	for line := range strings.Lines(string(message)) {
-		if strings.HasPrefix(line, "Content-Type: application/pdf") {
-			return strings.Join(out, "") + "[statement.pdf]"
-		}
-		if keep := strings.TrimSpace(line); keep != "" && !strings.HasPrefix(keep, "--") {
-			out = append(out, line)
+// header gives these fields of a message, unfolded, one a line.
+func header(message []byte, names ...string) string {
+	m, err := smime.ReadMessage(bytes.NewReader(message), smime.Limits{})
+	if err != nil {
+		return ""
+	}
+	var b strings.Builder
+	for _, n := range names {
+		if v := m.Header.Get(n); v != "" {
+			fmt.Fprintf(&b, "%s: %s\n", n, v)
 		}
 	}
-	return strings.Join(out, "")
+	return b.String()
 }
 
 // readStatement takes the opened entity apart, with go-message: the text and

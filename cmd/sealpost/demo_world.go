@@ -119,7 +119,7 @@ func (w *demoWorld) issue(addresses []string) error {
 func demoTemplate(serial int64, name string) *x509.Certificate {
 	return &x509.Certificate{
 		SerialNumber: big.NewInt(serial), Subject: pkix.Name{CommonName: name},
-		NotBefore: time.Now().Add(-time.Hour), NotAfter: time.Now().AddDate(0, 0, 2),
+		NotBefore: time.Now().Add(-time.Hour), NotAfter: time.Now().AddDate(0, 3, 0),
 	}
 }
 
@@ -242,6 +242,6 @@ policy:
   - {name: statements, sender: "*@bank.example", encrypt: always, no_key: reject}
   - {name: default, encrypt: always, no_key: reject}
 metrics: {address: none}
-log: {level: warn, format: text}
+log: {level: error, format: text}
 `, listen, w.sink.Addr(), w.directory.Addr())
 }
