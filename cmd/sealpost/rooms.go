@@ -113,7 +113,7 @@ func (r *rooms) openLookup(cfg *config.Config, log *slog.Logger) error {
 		r.trusted = append(r.trusted, judged)
 		links = append(links, lookup.Link{Name: s.Name, Source: judged, Timeout: s.Timeout})
 	}
-	r.chain, err = lookup.NewChain(lookup.ChainOptions{Timeout: cfg.Lookup.Timeout, Overall: cfg.Lookup.Timeout, Log: log}, links...)
+	r.chain, err = lookup.NewChain(lookup.ChainOptions{Timeout: cfg.Lookup.Timeout, Log: log}, links...)
 	if err != nil {
 		return err
 	}
@@ -125,9 +125,13 @@ func (r *rooms) openCache(cfg *config.Lookup) (err error) {
 	if cfg.Cache.Entries == 0 {
 		return nil
 	}
+	all := time.Second // the time of every source, and a little more
+	for i := range cfg.Sources {
+		all += cfg.Sources[i].Timeout
+	}
 	r.cache, err = lookup.NewCache(r.chain, lookup.CacheOptions{
 		Entries: cfg.Cache.Entries, TTL: off(cfg.Cache.TTL), NegativeTTL: off(cfg.Cache.NegativeTTL),
-		Stale: off(cfg.Cache.Stale), Timeout: cfg.Timeout + time.Second,
+		Stale: off(cfg.Cache.Stale), Timeout: all,
 	})
 	if err == nil {
 		r.closers = append(r.closers, r.cache.Close)
