@@ -5,7 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
-	"strings"
 )
 
 type checkCommand struct {
@@ -37,8 +36,3 @@ func (c checkCommand) Run(ctx context.Context, s streams) error {
 }
 
 var errProbe = errors.New("not everything that the configuration names can be reached")
-
-// indent puts a text under the line that names it.
-func indent(text string) string {
-	return "    " + strings.ReplaceAll(strings.TrimSpace(text), "\n", "\n    ")
-}
