@@ -104,7 +104,15 @@ func GPGSMTry(t testing.TB, sealed []byte, id *Identity) ([]byte, error) {
 		return runReader(cmd)
 	}
 	in, out := writeFile(t, home, "sealed", CMS(t, sealed)), filepath.Join(home, "entity")
-	if err := gpgsm("--import", pkcs12(t, home, id)); err != nil {
+	// gpgsm 2.2 refuses about one PKCS#12 file in a hundred that OpenSSL reads;
+	// another salt makes another file of the same key.
+	var err error
+	for range 5 {
+		if err = gpgsm("--import", pkcs12(t, home, id)); err == nil {
+			break
+		}
+	}
+	if err != nil {
 		return nil, err
 	}
 	if err := gpgsm("--assume-binary", "--output", out, "--decrypt", in); err != nil {
