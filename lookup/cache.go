@@ -87,6 +87,21 @@ func NewCache(source Source, opts CacheOptions) (*Cache, error) {
 	return c, nil
 }
 
+// Inherit takes over what an older cache found, as answers past their time: the
+// source is asked again for each address, and only while it is unavailable are
+// they used. It is for a cache that nobody asks yet, and for sources and trust
+// that are the same.
+func (c *Cache) Inherit(old *Cache) {
+	now := c.opts.Clock()
+	for _, key := range old.entries.Keys() { // the least recently used first
+		e, ok := old.entries.Peek(key)
+		if !ok || e.answer.Outcome != Found {
+			continue
+		}
+		c.entries.Add(key, &entry{answer: e.answer, until: now, staleUntil: earliest(e.staleUntil, now.Add(c.opts.Stale))})
+	}
+}
+
 // Lookup answers from memory, or asks the source. Many callers that ask for
 // one address share one flight, which goes on when a caller leaves.
 func (c *Cache) Lookup(ctx context.Context, addr address.Address) Answer {

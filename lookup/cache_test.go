@@ -350,3 +350,23 @@ func BenchmarkCacheHit(b *testing.B) {
 		}
 	}
 }
+
+// What an older cache found helps while the source is down, and only then.
+func TestCacheInherits(t *testing.T) {
+	old := newRig(t, lookup.CacheOptions{})
+	old.says(usable(valid(t, -time.Hour, time.Hour)))
+	old.want(lookup.Found, false, 1)
+
+	heir := newRig(t, lookup.CacheOptions{})
+	heir.cache.Inherit(old.cache)
+	heir.says(saysDown)
+	heir.want(lookup.Found, true, 1)
+	heir.advance(time.Minute)
+	heir.says(saysNone)
+	heir.want(lookup.None, false, 2)
+
+	next := newRig(t, lookup.CacheOptions{})
+	next.cache.Inherit(heir.cache)
+	next.says(saysDown)
+	next.want(lookup.Unavailable, false, 1)
+}

@@ -29,6 +29,7 @@ type rooms struct {
 	cache    *lookup.Cache
 	trusted  []*lookup.Trusted
 	files    []*lookup.Files
+	roots    []*x509.Certificate
 	upstream *upstream.Client
 	closers  []func()
 }
@@ -88,8 +89,8 @@ func (r *rooms) openLookup(cfg *config.Config, log *slog.Logger) error {
 		r.source = noSource{}
 		return nil
 	}
-	roots, err := readRoots(cfg.Trust.Roots)
-	if err != nil {
+	var err error
+	if r.roots, err = readRoots(cfg.Trust.Roots); err != nil {
 		return err
 	}
 	var links []lookup.Link
@@ -100,7 +101,7 @@ func (r *rooms) openLookup(cfg *config.Config, log *slog.Logger) error {
 			return fmt.Errorf("lookup source %s: %w", s.Name, err)
 		}
 		trust := lookup.TrustOptions{
-			Roots: roots, SystemRoots: cfg.Trust.SystemRoots,
+			Roots: r.roots, SystemRoots: cfg.Trust.SystemRoots,
 			MinRSABits: cfg.Trust.MinRSABits, FoldLocal: cfg.Trust.FoldLocalPart,
 		}
 		if s.Trust == "source" {
@@ -228,12 +229,6 @@ func (r *rooms) openUpstream(cfg *config.Config, log *slog.Logger) error {
 	r.closers = append(r.closers, client.Close)
 	return nil
 }
-
-// retireAfter is how long rooms outlive the reload that replaced them, for the
-// transactions that began in them.
-const retireAfter = 30 * time.Minute
-
-func (r *rooms) retire() { time.AfterFunc(retireAfter, r.close) }
 
 func (r *rooms) close() {
 	for i := len(r.closers) - 1; i >= 0; i-- {

@@ -28,6 +28,7 @@ type server struct {
 	spill      *spill.Pool
 	relay      *relay.Relay
 	rooms      atomic.Pointer[rooms]
+	retired    retirees
 	doors      []*door
 	monitor    *monitor
 	failed     chan error // a listener that broke
@@ -161,9 +162,10 @@ func (s *server) exchange() error {
 		d.commit()
 	}
 	s.metrics.rules(cfg)
+	next.inherit(s.rooms.Load(), s.config, cfg)
 	s.config = cfg
 	s.relay.Reload(next.settings)
-	s.rooms.Swap(next).retire()
+	s.retired.add(s.rooms.Swap(next))
 	return nil
 }
 
