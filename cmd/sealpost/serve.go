@@ -23,13 +23,13 @@ type serveCommand struct {
 // Run serves until SIGTERM or SIGINT, then lets transactions under way finish.
 // SIGHUP reads the configuration again.
 func (c serveCommand) Run(ctx context.Context, s streams) error {
+	hup := make(chan os.Signal, 1)
+	signal.Notify(hup, syscall.SIGHUP) // before the start: a SIGHUP that comes early must not end the process
+	defer signal.Stop(hup)
 	server, err := startServer(c.Config, s.Err)
 	if err != nil {
 		return configError(err)
 	}
-	hup := make(chan os.Signal, 1)
-	signal.Notify(hup, syscall.SIGHUP)
-	defer signal.Stop(hup)
 	tellSystemd(daemon.SdNotifyReady)
 	for {
 		select {
