@@ -162,7 +162,7 @@ func (t *transaction) delays(r *recipient, m *message, now time.Time) string {
 }
 
 // rounded is a duration in seconds with two significant digits, as Postfix
-// writes it.
+// writes it; from ten seconds on, whole ones.
 func rounded(d time.Duration) float64 {
 	s := max(0, d.Seconds())
 	if s >= 10 {
@@ -171,12 +171,13 @@ func rounded(d time.Duration) float64 {
 	if s < 1e-6 {
 		return 0
 	}
-	unit := math.Pow(10, math.Floor(math.Log10(s))-1)
-	return math.Round(s/unit) * unit
+	// By way of the text: the nearest number to a rounded one has no odd digits.
+	n, _ := strconv.ParseFloat(strconv.FormatFloat(s, 'g', 2, 64), 64)
+	return n
 }
 
 func seconds(d time.Duration) string {
-	return strconv.FormatFloat(rounded(d), 'g', 2, 64)
+	return strconv.FormatFloat(rounded(d), 'f', -1, 64)
 }
 
 func fingerprints(certs []*certificate.Certificate) string {
