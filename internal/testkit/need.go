@@ -38,3 +38,16 @@ func NeedRoot(t testing.TB) {
 	}
 	t.Skip("LEFT OUT: only root can run this test; `make test` as root runs it")
 }
+
+// NeedPerl makes sure that Perl has a module which a program uses only for
+// some of its work, under the same terms as Need.
+func NeedPerl(t testing.TB, module, debianPackage string) {
+	t.Helper()
+	if exec.Command("perl", "-M"+module, "-e", "1").Run() == nil {
+		return
+	}
+	if os.Getenv("SEALPOST_TEST_ALL") != "" {
+		t.Fatalf("Perl's %s is not installed, and `make test` needs it: run .ci/setup", module)
+	}
+	t.Skipf("LEFT OUT: Perl's %s (%s) is not installed; `make test` installs it and runs this test", module, debianPackage)
+}
