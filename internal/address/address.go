@@ -8,6 +8,7 @@ import (
 	"unicode"
 	"unicode/utf8"
 
+	"golang.org/x/net/idna"
 	"golang.org/x/text/unicode/norm"
 )
 
@@ -165,6 +166,19 @@ func (a Address) Domain() string { return a.domain }
 
 // ASCIIDomain is the domain in its form for comparison (see the function Domain).
 func (a Address) ASCIIDomain() string { return a.ascii }
+
+// UnicodeDomain is the domain in lower case and U-labels, for matching with what
+// people write; a domain that has no such form is as ASCIIDomain gives it.
+func (a Address) UnicodeDomain() string {
+	if a.literal || !strings.Contains(a.ascii, "xn--") {
+		return a.ascii
+	}
+	domain, err := idna.Lookup.ToUnicode(a.ascii)
+	if err != nil {
+		return a.ascii
+	}
+	return domain
+}
 
 // IsLiteral reports an address literal such as user@[192.0.2.1].
 func (a Address) IsLiteral() bool { return a.literal }

@@ -113,7 +113,8 @@ func (m *HeaderMatch) matches(h Header) bool {
 }
 
 // matchAddress tries the address in its two spellings, U-labels and A-labels,
-// both in lower case: a rule is meant for people, not for octets.
+// whichever it came in, both in lower case: a rule is meant for people, not for
+// octets.
 func matchAddress(pattern string, a address.Address) bool {
 	if pattern == "" || pattern == "*" {
 		return true
@@ -122,7 +123,12 @@ func matchAddress(pattern string, a address.Address) bool {
 		return pattern == "<>"
 	}
 	pattern = strings.ToLower(pattern)
-	return Glob(pattern, strings.ToLower(a.Key())) || Glob(pattern, strings.ToLower(a.String()))
+	ascii := strings.ToLower(a.Key())
+	if Glob(pattern, ascii) {
+		return true
+	}
+	local := strings.TrimSuffix(ascii, "@"+strings.ToLower(a.ASCIIDomain()))
+	return Glob(pattern, local+"@"+a.UnicodeDomain())
 }
 
 func contains(networks []netip.Prefix, a netip.Addr) bool {

@@ -51,6 +51,18 @@ func TestRulesMatch(t *testing.T) {
 	}
 }
 
+// A pattern means the domain, in whichever spelling the client wrote it.
+func TestBothSpellingsOfADomain(t *testing.T) {
+	for _, pattern := range []string{"*@bücher.example", "*@xn--bcher-kva.example", "Anna@BÜCHER.example"} {
+		for _, recipient := range []string{"anna@bücher.example", "anna@xn--bcher-kva.example", "anna@XN--BCHER-KVA.example"} {
+			p := New([]Rule{{Recipient: pattern}})
+			if len(p.Candidates(Request{Recipient: addr(t, recipient)})) != 1 {
+				t.Errorf("%s does not match %s", pattern, recipient)
+			}
+		}
+	}
+}
+
 func TestNullSender(t *testing.T) {
 	p := New([]Rule{{Name: "people", Sender: "*@*"}, {Name: "bounces", Sender: "<>"}})
 	if got := p.Candidates(Request{Recipient: addr(t, "anna@example.org")}); len(got) != 1 || got[0].Name != "bounces" {
