@@ -86,6 +86,9 @@ func (m *message) send(ctx context.Context, p *parcel) {
 		p.fail(reply.Of(err), nil)
 		return
 	}
+	for _, r := range p.recipients {
+		r.asIs = m.asIs != nil
+	}
 	for rest := p.recipients; len(rest) > 0; {
 		outcome, err := m.settings.Upstream.Send(ctx, m.envelope(rest), body)
 		if err == nil {

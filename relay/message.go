@@ -193,7 +193,6 @@ func (m *message) close() {
 func (m *message) body(r *recipient) (upstream.Body, error) {
 	switch {
 	case m.asIs != nil:
-		r.asIs = true
 		return upstream.Protected(m.asIs, traced{m.trace, m.raw}), nil
 	case r.decision.Action == Sealed:
 		copy, err := m.sealed[r.decision.Cipher].Copy(r.decision.Keys...)
