@@ -2,7 +2,7 @@
 # make test    every test, real neighbours included (Debian, as root)
 # make lint    formatting, vet, staticcheck
 # make fuzz    every fuzz target for FUZZTIME each
-# make bench   benchmarks
+# make bench   Sealpost beside Postfix, docs/benchmarks.md; BENCH=short: two minutes, bin/benchmarks.md
 # make docs    the pages that are generated from the code
 
 SHELL := bash
@@ -39,8 +39,9 @@ fuzz:
 		done; \
 	done
 
-bench:
-	$(GO) test -run '^$$' -bench . -benchmem ./...
+bench: build
+	bash .ci/setup
+	$(GO) run ./internal/bench $(if $(filter short,$(BENCH)),-short -o bin/benchmarks.md)
 
 docs:
 	$(GO) generate ./...
