@@ -133,11 +133,17 @@ func (c *conn) survive() {
 // close sends what waits and closes. A client that is still sending would
 // lose the last reply to a reset, so a little of it is read away.
 func (c *conn) close() {
-	if c.wire.flush() == nil && c.linger {
+	if c.wire.flush() == nil && (c.linger || c.unheard()) {
 		c.lingerAWhile()
 	}
 	_ = c.wire.conn.Close()
 	c.wire.release()
+}
+
+// unheard reports that something has come which nobody will read.
+func (c *conn) unheard() bool {
+	t, ok := c.raw.(*net.TCPConn)
+	return ok && t.SetReadDeadline(time.Time{}) == nil && hasInput(t)
 }
 
 const (

@@ -237,6 +237,18 @@ func TestShutdown(t *testing.T) {
 	}
 }
 
+// Closing a socket with input that nobody has read resets it, and a reset may
+// overtake the last reply.
+func TestLastReplyIsHeard(t *testing.T) {
+	h := open(t, nil)
+	for range 20 {
+		c := h.call(t)
+		c.send("QUIT\r\n" + strings.Repeat("x", 20000))
+		c.expect("221 2.0.0 Bye")
+		c.closed()
+	}
+}
+
 func TestShutdownByForce(t *testing.T) {
 	box := &postbox{sync: make(chan struct{}), started: make(chan struct{}, 1)}
 	h := open(t, func(o *Options) { o.Handler = box })
