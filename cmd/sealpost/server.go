@@ -217,6 +217,7 @@ func (s *server) stop() error {
 	if r := s.rooms.Load(); r != nil {
 		r.close() // ends the probe too
 	}
+	s.retired.close()
 	s.background.Wait()
 	s.log.Info("stopped")
 	return err
