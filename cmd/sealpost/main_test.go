@@ -69,6 +69,7 @@ type installation struct {
 	people  map[string]*testkit.Identity
 	cmd     *exec.Cmd
 	ended   chan struct{}
+	exit    int // the exit code it is to end with
 
 	mu    sync.Mutex
 	heard []string // every reply that a dialog got
@@ -181,7 +182,7 @@ func (in *installation) startWith(t testing.TB, env ...string) {
 	})
 }
 
-// stop sends SIGTERM; the exit code must be 0.
+// stop sends SIGTERM; the exit code must be in.exit.
 func (in *installation) stop(t testing.TB) {
 	t.Helper()
 	select {
@@ -198,7 +199,7 @@ func (in *installation) stop(t testing.TB) {
 		t.Error("sealpost did not stop on SIGTERM")
 		return
 	}
-	if code := in.cmd.ProcessState.ExitCode(); code != 0 {
+	if code := in.cmd.ProcessState.ExitCode(); code != in.exit {
 		t.Errorf("sealpost ended with %d\n%s", code, in.log(t))
 	}
 	if t.Failed() {
