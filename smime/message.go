@@ -71,22 +71,31 @@ func ReadMessage(r io.Reader, lim Limits) (*Message, error) {
 			return nil, &MalformedError{"message has two " + name + " fields"}
 		}
 	}
-	return &Message{Header: h, Body: &body{read: s.buf[s.end:], src: r}}, nil
+	return &Message{Header: h, Body: &body{read: s.buf[s.end:], src: r, first: s.first}}, nil
 }
 
 // A body is what was read past the header, and then the source itself.
 type body struct {
-	read []byte
-	src  io.Reader
+	read  []byte
+	src   io.Reader
+	first *[firstRead]byte // given back once read is empty; nil after that
 }
 
 func (b *body) Read(p []byte) (int, error) {
 	if len(b.read) == 0 {
+		b.release()
 		return b.src.Read(p)
 	}
 	n := copy(p, b.read)
 	b.read = b.read[n:]
 	return n, nil
+}
+
+func (b *body) release() {
+	if b.first != nil {
+		firstReads.Put(b.first)
+		b.first = nil
+	}
 }
 
 // WriteTo hands the bytes on in the pieces in which they came.
@@ -100,6 +109,7 @@ func (b *body) WriteTo(w io.Writer) (int64, error) {
 			return total, err
 		}
 	}
+	b.release()
 	n, err := copyAll(w, b.src)
 	return total + n, err
 }

@@ -118,7 +118,7 @@ func checkTrace(trace []byte) error {
 	if len(trace) == 0 {
 		return nil
 	}
-	s := splitter{src: eofReader{}, buf: trace, lim: Limits{}.orDefault()}
+	s := splitter{buf: trace, eof: true, lim: Limits{}.orDefault()}
 	if err := s.run(); err != nil {
 		return fmt.Errorf("trace fields: %w", err)
 	}
@@ -128,8 +128,3 @@ func checkTrace(trace []byte) error {
 	}
 	return nil
 }
-
-// An eofReader has ended before it began.
-type eofReader struct{}
-
-func (eofReader) Read([]byte) (int, error) { return 0, io.EOF }

@@ -4,11 +4,16 @@ import (
 	"bytes"
 	"fmt"
 	"io"
+	"sync"
 )
 
 // firstRead is the buffer that most headers fit into, with the beginning of
 // the body.
 const firstRead = 8 << 10
+
+// firstReads keeps such buffers. They hold plaintext: always write before
+// reading.
+var firstReads = sync.Pool{New: func() any { return new([firstRead]byte) }}
 
 // A splitter finds the fields of a header and where it ends. What it decides
 // depends on the bytes alone, never on the pieces in which they arrive.
@@ -16,6 +21,7 @@ type splitter struct {
 	src   io.Reader
 	lim   Limits
 	buf   []byte
+	first *[firstRead]byte // what buf began with
 	eof   bool
 	spans []span
 	end   int // of the header, with its blank line
@@ -97,8 +103,12 @@ func (s *splitter) tooLong() error {
 
 // fill reads once more from the source.
 func (s *splitter) fill() error {
+	if s.buf == nil {
+		s.first = firstReads.Get().(*[firstRead]byte)
+		s.buf = s.first[:0]
+	}
 	if len(s.buf) == cap(s.buf) {
-		bigger := make([]byte, len(s.buf), max(firstRead, 2*cap(s.buf)))
+		bigger := make([]byte, len(s.buf), 2*cap(s.buf))
 		copy(bigger, s.buf)
 		s.buf = bigger
 	}
