@@ -57,16 +57,27 @@ func (f *findings) add(line int, key, format string, args ...any) {
 // above or below it, could not be read: the operator would be told about the
 // consequence of a typing error, not about the error.
 func (f *findings) wrong(key, format string, args ...any) {
-	for _, p := range f.errors[:f.misread] {
-		if p.Key != "" && (under(p.Key, key) || under(key, p.Key)) {
-			return
-		}
+	if !f.unread(key) {
+		f.add(f.line(key), key, format, args...)
 	}
-	f.add(f.line(key), key, format, args...)
 }
 
-// warn notes what is allowed, but should not pass unseen.
+// unread reports whether the key, or one above or below it, could not be read.
+func (f *findings) unread(key string) bool {
+	for _, p := range f.errors[:f.misread] {
+		if p.Key != "" && (under(p.Key, key) || under(key, p.Key)) {
+			return true
+		}
+	}
+	return false
+}
+
+// warn notes what is allowed, but should not pass unseen. Like wrong, it does
+// not speak of the consequences of a key that could not be read.
 func (f *findings) warn(key, format string, args ...any) {
+	if f.unread(key) {
+		return
+	}
 	f.warnings = append(f.warnings, Problem{f.file, f.line(key), key, fmt.Sprintf(format, args...)})
 }
 

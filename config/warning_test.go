@@ -98,3 +98,13 @@ func TestSockets(t *testing.T) {
 		}
 	}
 }
+
+// A key that could not be read is a mistake already: nothing follows from what
+// it seems to be.
+func TestNoWarningAboutWhatCouldNotBeRead(t *testing.T) {
+	dir := workFolder(t)
+	_, warnings, err := parse(filepath.Join(dir, "sealpost.yaml"), []byte(withBase("trust: {min_rsa_bits: many}\n")), around())
+	if err == nil || len(warnings) != 0 {
+		t.Errorf("%v, %v", err, warnings)
+	}
+}
