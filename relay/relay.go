@@ -84,18 +84,19 @@ func (r *Relay) Mail(_ context.Context, c *intake.Client, m intake.Mail) (intake
 	}, nil
 }
 
-// mayRelay is rule 5 of the design: networks or AUTH, never neither.
-func (s *Settings) mayRelay(c *intake.Client) bool {
-	if c.User != "" {
-		return true
+// MayRelay gives the refusal that a client hears at RCPT when it may not send
+// through this listener; nil when it may. That is rule 5 of the design: networks
+// or AUTH (user is not empty), never neither.
+func (s *Settings) MayRelay(listener string, client netip.Addr, user string) *reply.Error {
+	if user != "" {
+		return nil
 	}
-	a := c.Remote.Addr().Unmap()
-	for _, n := range s.Networks[c.Listener] {
-		if n.Contains(a) {
-			return true
+	for _, n := range s.Networks[listener] {
+		if n.Contains(client.Unmap()) {
+			return nil
 		}
 	}
-	return false
+	return errRelayDenied
 }
 
 var errRelayDenied = reply.Errorf(550, reply.Enhanced{5, 7, 1}, reason.RelayDenied,

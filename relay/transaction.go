@@ -34,9 +34,9 @@ type recipient struct {
 
 // Rcpt answers RCPT: refused at the door what no rule can accept.
 func (t *transaction) Rcpt(ctx context.Context, r intake.Rcpt) error {
-	if !t.settings.mayRelay(t.client) {
-		t.logRefusedRcpt(r, Decision{Action: Refused, Err: errRelayDenied})
-		return errRelayDenied
+	if err := t.settings.MayRelay(t.client.Listener, t.client.Remote.Addr(), t.client.User); err != nil {
+		t.logRefusedRcpt(r, Decision{Action: Refused, Err: err})
+		return err
 	}
 	v := t.settings.Decider.Decide(ctx, t.sender(), r.To)
 	if err := v.AtRcpt(); err != nil {

@@ -7,8 +7,10 @@ import (
 	"io"
 	"log/slog"
 	"net/netip"
+	"slices"
 	"strings"
 
+	"sealpost/config"
 	"sealpost/internal/address"
 	"sealpost/relay"
 	"sealpost/relay/policy"
@@ -21,7 +23,8 @@ type explainCommand struct {
 	To       []string `required:"" help:"Envelope recipients." placeholder:"ADDRESS"`
 	Header   []string `help:"A header field of the message, for rules that look at one." placeholder:"'Name: value'" sep:"none"`
 	Listener string   `help:"Listener through which the message comes; default: the first." placeholder:"IP:PORT"`
-	Client   string   `default:"127.0.0.1" help:"Client's address." placeholder:"IP"`
+	Client   string   `help:"Client's address; default: one that may relay through the listener." placeholder:"IP"`
+	Login    bool     `help:"The client has logged in."`
 	JSON     bool     `help:"Write JSON, one object a recipient."`
 }
 
@@ -32,7 +35,7 @@ func (c explainCommand) Run(ctx context.Context, s streams) error {
 	if err != nil {
 		return configError(err)
 	}
-	from, err := c.sender(cfg.Listen[0].Address)
+	from, err := c.sender(cfg)
 	if err != nil {
 		return usageError{err}
 	}
@@ -45,11 +48,18 @@ func (c explainCommand) Run(ctx context.Context, s streams) error {
 		return err
 	}
 	defer r.close()
+	var denied *reply.Error
+	if c.Client != "" && !c.Login {
+		denied = r.settings.MayRelay(from.Listener, from.Client, "")
+	}
 	var all []explanation
 	for _, to := range c.To {
 		e, err := explain(ctx, r.settings.Decider, from, to, header)
 		if err != nil {
 			return usageError{err}
+		}
+		if denied != nil {
+			e = explanation{To: e.To, Rcpt: denied.Tagged().String(), Action: string(relay.Refused), Reason: string(denied.Reason)}
 		}
 		all = append(all, e)
 	}
@@ -65,14 +75,28 @@ func (c explainCommand) Run(ctx context.Context, s streams) error {
 	return nil
 }
 
-func (c explainCommand) sender(listener string) (relay.Sender, error) {
-	out := relay.Sender{Listener: listener}
+// sender is whom the command line speaks of.
+func (c explainCommand) sender(cfg *config.Config) (relay.Sender, error) {
+	listen := &cfg.Listen[0]
 	if c.Listener != "" {
-		out.Listener = c.Listener
+		i := slices.IndexFunc(cfg.Listen, func(l config.Listen) bool { return l.Address == c.Listener })
+		if i < 0 {
+			return relay.Sender{}, fmt.Errorf("--listener %s: the configuration has no such listener", c.Listener)
+		}
+		listen = &cfg.Listen[i]
 	}
+	out := relay.Sender{Listener: listen.Address, Client: netip.IPv4Unspecified()}
 	var err error
-	if out.Client, err = netip.ParseAddr(c.Client); err != nil {
-		return out, fmt.Errorf("--client: %w", err)
+	switch {
+	case c.Client != "":
+		if out.Client, err = netip.ParseAddr(c.Client); err != nil {
+			return out, fmt.Errorf("--client: %w", err)
+		}
+	case len(listen.Networks) > 0:
+		network := listen.Networks[0].Masked()
+		if out.Client = network.Addr().Next(); !network.Contains(out.Client) {
+			out.Client = network.Addr()
+		}
 	}
 	if c.From == "" || c.From == "<>" {
 		return out, nil
@@ -103,7 +127,7 @@ func explain(ctx context.Context, d *relay.Decider, from relay.Sender, to string
 		return explanation{}, fmt.Errorf("--to %s: %w", to, err)
 	}
 	v := d.Decide(ctx, from, a)
-	e := explanation{To: a.String(), Rcpt: "250 2.1.5 Ok"}
+	e := explanation{To: a.String(), Rcpt: "250 2.1.5 OK"}
 	if refusal := v.AtRcpt(); refusal != nil {
 		e.Rcpt = refusal.Tagged().String()
 	}
