@@ -60,9 +60,9 @@ func TestOneMailboxAllTheWay(t *testing.T) {
 		"anna+tag=victim@allowed.example", "victim@victim.example",
 	}})
 	for _, m := range mailboxes {
-		in.people[m.who] = id
+		in.enroll(m.who, id)
 	}
-	in.people["victim@victim.example"] = id
+	in.enroll("victim@victim.example", id)
 	sink := testkit.StartSink(t, testkit.SinkOptions{})
 	in.configure(t, sink.Addr, "lookup:\n  sources:\n"+keys.source("")+`  cache: {entries: 0}
 policy:

@@ -14,7 +14,7 @@ func TestDirectoryInTrouble(t *testing.T) {
 	in := newInstallation(t)
 	keys := newKeyserver(t, in)
 	for _, p := range []string{"anna@example.org", "other@example.org"} {
-		in.people[p] = in.ca.For(t, p)
+		in.enroll(p, in.ca.For(t, p))
 	}
 	sink := testkit.StartSink(t, testkit.SinkOptions{})
 	in.configure(t, sink.Addr, "lookup:\n  timeout: 500ms\n  sources:\n"+keys.source("")+`policy:
@@ -99,7 +99,7 @@ policy:
 // stale answers are allowed; others do not.
 func TestCachedRecipientOutlivesTheDirectory(t *testing.T) {
 	in := newInstallation(t)
-	in.people["anna@example.org"] = in.ca.For(t, "anna@example.org")
+	in.enroll("anna@example.org", in.ca.For(t, "anna@example.org"))
 	keys := newKeyserver(t, in)
 	sink := testkit.StartSink(t, testkit.SinkOptions{})
 	in.configure(t, sink.Addr, "lookup:\n  timeout: 500ms\n  cache: {ttl: 1s, stale: 1h}\n  sources:\n"+keys.source("")+

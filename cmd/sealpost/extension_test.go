@@ -23,7 +23,7 @@ func utf8Mailbox(t testing.TB, mailbox string) func(*x509.Certificate) {
 func TestSMTPUTF8(t *testing.T) {
 	in := newInstallation(t)
 	const to = "jürgen@bücher.example"
-	in.people[to] = in.ca.Issue(t, testkit.Leaf{Name: "Jürgen", Addresses: []string{}, Change: utf8Mailbox(t, to)})
+	in.enroll(to, in.ca.Issue(t, testkit.Leaf{Name: "Jürgen", Addresses: []string{}, Change: utf8Mailbox(t, to)}))
 	in.write(t, "certs/jürgen@xn--bcher-kva.example.pem", string(in.people[to].CertPEM))
 	sink := testkit.StartSink(t, testkit.SinkOptions{})
 	in.configure(t, sink.Addr, "")

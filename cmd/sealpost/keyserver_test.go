@@ -58,7 +58,7 @@ func (k *keyserver) serve(w http.ResponseWriter, r *http.Request) {
 		k.trouble(w, r, kind)
 		return
 	}
-	id := k.in.people[address]
+	id := k.in.identity(address)
 	if id == nil {
 		http.NotFound(w, r)
 		return
@@ -71,7 +71,7 @@ func (k *keyserver) serve(w http.ResponseWriter, r *http.Request) {
 var troubles = []string{"slow", "stalls", "500", "403", "302", "garbage", "html", "other", "other-json", "loop", "large", "endless", "cut", "hangup"}
 
 func (k *keyserver) trouble(w http.ResponseWriter, r *http.Request, kind string) {
-	other := k.in.people["other@example.org"].CertPEM
+	other := k.in.identity("other@example.org").CertPEM
 	pem := func(body []byte) {
 		w.Header().Set("Content-Type", "application/x-pem-file")
 		_, _ = w.Write(body)

@@ -227,7 +227,7 @@ func (in *installation) nowhere(t testing.TB, canary testkit.Canary, where ...[]
 // the message.
 func (in *installation) opened(t testing.TB, sealed []byte, to, message string) {
 	t.Helper()
-	id := in.people[to]
+	id := in.identity(to)
 	if id == nil {
 		t.Fatalf("nobody is %s", to)
 	}

@@ -116,9 +116,23 @@ func (in *installation) personWith(t testing.TB, address string, leaf testkit.Le
 		leaf.Addresses = []string{address}
 	}
 	id := in.ca.Issue(t, leaf)
-	in.people[address] = id
+	in.enroll(address, id)
 	in.write(t, "certs/"+address+".pem", string(id.CertPEM))
 	return id
+}
+
+// enroll makes somebody known who has no file: to the key server, and to the
+// test.
+func (in *installation) enroll(address string, id *testkit.Identity) {
+	in.mu.Lock()
+	defer in.mu.Unlock()
+	in.people[address] = id
+}
+
+func (in *installation) identity(address string) *testkit.Identity {
+	in.mu.Lock()
+	defer in.mu.Unlock()
+	return in.people[address]
 }
 
 // configure writes a configuration: the usual one for this upstream, with more

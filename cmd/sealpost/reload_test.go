@@ -96,7 +96,7 @@ func TestReloadedPolicyHoldsFromTheNextMail(t *testing.T) {
 // by SIGHUP must not make a directory that is down felt.
 func TestReloadKeepsWhatWasLookedUp(t *testing.T) {
 	in := newInstallation(t)
-	in.people["anna@example.org"] = in.ca.For(t, "anna@example.org")
+	in.enroll("anna@example.org", in.ca.For(t, "anna@example.org"))
 	keys := newKeyserver(t, in)
 	sink := testkit.StartSink(t, testkit.SinkOptions{})
 	in.configure(t, sink.Addr, "lookup:\n  timeout: 500ms\n  sources:\n"+keys.source(""))
