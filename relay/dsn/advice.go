@@ -46,9 +46,6 @@ func advice(why reason.Token) (happened, do string) {
 	case "message-expired":
 		return "The message was tried for as long as this relay tries, and could not be passed on.",
 			"Send it again if it still matters, and tell your postmaster."
-	case "operator-deleted":
-		return "The operator of this relay took the message out of the queue.",
-			"Ask your postmaster."
 	}
 	return "The message could not be passed on.",
 		"Tell your postmaster, and send the message again later."

@@ -26,8 +26,8 @@
 // # Bounds
 //
 // Whatever comes from outside is cleaned of control characters and line ends
-// and cut to length, so that a notification has at most about 90 KiB of
-// header, 400 KiB of text, and 3 KiB for each recipient. A returned field that is
-// longer than 4 KiB (Received: 1 KiB) is left out whole. No line is longer
-// than 998 octets, and all is 7-bit unless Report.SMTPUTF8 says otherwise.
+// and cut to length: a notification has at most 160 KiB, and 4 KiB more for
+// each recipient. A returned field that is longer than 4 KiB (Received: 1 KiB)
+// is left out whole. No line is longer than 998 octets, and all is 7-bit unless
+// Report.SMTPUTF8 says otherwise.
 package dsn

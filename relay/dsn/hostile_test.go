@@ -56,7 +56,7 @@ func TestThousandRecipientsAreBounded(t *testing.T) {
 		r.Recipients = append(r.Recipients, Recipient{
 			Address: parse(t, fmt.Sprintf("%s%d@%sexample", strings.Repeat("ä", 28), i, strings.Repeat(strings.Repeat("ü", 50)+".", 2))),
 			ORcpt:   "utf-8;" + strings.Repeat(`\x{1F600}`, 55), Action: Failed, RemoteMTA: strings.Repeat("m", 300),
-			Diagnostic: reply.New(550, reply.Enhanced{5, 1, 1}, fmt.Sprint(i)+strings.Repeat(" ö", 500<<10)),
+			Diagnostic: reply.New(550, reply.Enhanced{5, 1, 1}, fmt.Sprint(i)+strings.Repeat(" ö", 50<<10)),
 		})
 	}
 	for _, utf8 := range []bool{false, true} {

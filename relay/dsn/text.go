@@ -25,7 +25,7 @@ const cut = "[...]"
 func clean(s string, limit int, wide bool) string {
 	var b []byte
 	whole := 0 // how much of b has room for the mark behind it
-	s = strings.TrimLeft(s, " \t\r\n")
+	s = strings.TrimLeftFunc(s, isBlank)
 	for i, n := 0, 0; i < len(s); i += n {
 		var r rune
 		r, n = utf8.DecodeRuneInString(s[i:])
@@ -43,7 +43,7 @@ func clean(s string, limit int, wide bool) string {
 // harmless is one character, n octets long, as it may stand in a notification.
 func harmless(r rune, n int, wide bool) string {
 	switch {
-	case r >= '\t' && r <= '\r', unicode.In(r, unicode.Zl, unicode.Zp):
+	case isBlank(r):
 		return " "
 	case r == utf8.RuneError && n == 1, unicode.IsControl(r), unicode.Is(unicode.Bidi_Control, r):
 		return "?"
@@ -51,6 +51,11 @@ func harmless(r rune, n int, wide bool) string {
 		return string(r)
 	}
 	return escape(r)
+}
+
+// isBlank reports a blank, a tab, and what ends a line for anybody.
+func isBlank(r rune) bool {
+	return r == ' ' || r >= '\t' && r <= '\r' || unicode.In(r, unicode.Zl, unicode.Zp)
 }
 
 // escape is EmbeddedUnicodeChar of RFC 6533 section 3.
