@@ -35,8 +35,10 @@ type conn struct {
 	outlet outlet
 }
 
-// writeSize is the size of the writes that carry content.
-const writeSize = 64 << 10
+// writeSize is the size of the buffer that gathers commands, small contents and
+// the ends of large ones. Content comes in larger blocks, which bypass it: they
+// are not copied once more.
+const writeSize = 16 << 10
 
 // lastWords is how long a reply is waited for on a connection that can no
 // longer be written to: it may say why.
