@@ -45,7 +45,7 @@ func (r Report) header(w *writer, host, boundary string) {
 	w.exact("To", "<"+mailbox(r.To, func(s string) string { return s })+">")
 	w.field("Subject", r.headline())
 	w.field("Message-ID", "<"+r.ID+"@"+host+">")
-	if id := messageID(r.Header); id != "" { // RFC 3834 section 3.1.5
+	if id := messageID(r.Header); id != "" { // RFC 3834 section 3.1.6
 		w.field("In-Reply-To", id)
 		w.field("References", id)
 	}

@@ -145,10 +145,10 @@ var rules = []struct {
 	}, func(n notification, _ string) bool {
 		return n.kinds[1] == "message/delivery-status" && n.kinds[2] == "text/rfc822-headers"
 	}},
-	{"3834 5", "Auto-Submitted: auto-replied", statement, func(n notification, _ string) bool {
+	{"3834 5.2", "Auto-Submitted: auto-replied, for a DSN too", statement, func(n notification, _ string) bool {
 		return n.header.Get("Auto-Submitted") == "auto-replied"
 	}},
-	{"3834 3.1.5", "In-Reply-To names the message", statement, func(n notification, _ string) bool {
+	{"3834 3.1.6", "In-Reply-To names the message", statement, func(n notification, _ string) bool {
 		return n.header.Get("In-Reply-To") == "<20261102.4711@mailer.bank.example>"
 	}},
 	{"5322 3.6", "Date and Message-ID", statement, func(n notification, _ string) bool {
