@@ -14,7 +14,7 @@ import (
 )
 
 // ErrReport says that a Report lacks what every notification must have, or
-// reports to the null sender (RFC 3461 section 5.2: never).
+// reports to the null sender, who is told nothing (RFC 5321 section 6.1).
 var ErrReport = errors.New("dsn: report cannot be written")
 
 // maxID keeps the boundary, which holds the id, below the 70 characters of
