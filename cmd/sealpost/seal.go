@@ -3,11 +3,13 @@ package main
 import (
 	"bufio"
 	"crypto"
+	"crypto/ecdsa"
 	"crypto/x509"
 	"encoding/pem"
 	"errors"
 	"fmt"
 	"os"
+	"slices"
 
 	"sealpost/internal/certificate"
 	"sealpost/smime"
@@ -73,12 +75,34 @@ func (c openCommand) Run(s streams) error {
 	if err != nil {
 		return err
 	}
-	entity, err := smime.Open(s.In, smime.OpenOptions{Key: key, Certificate: certs[0], MaxSize: c.MaxSize})
+	mine := slices.IndexFunc(certs, func(cert *certificate.Certificate) bool { return belongs(key, cert) })
+	if mine < 0 {
+		return fmt.Errorf("%s is not the key of the certificate in %s", c.Key, c.Cert)
+	}
+	entity, err := smime.Open(s.In, smime.OpenOptions{Key: key, Certificate: certs[mine], MaxSize: c.MaxSize})
 	if err != nil {
 		return err
 	}
 	_, err = s.Out.Write(entity)
 	return err
+}
+
+// belongs reports whether the key is that of the certificate.
+func belongs(key crypto.PrivateKey, cert *certificate.Certificate) bool {
+	pair, ok := key.(interface{ Public() crypto.PublicKey })
+	if !ok || cert.PublicKey == nil {
+		return false
+	}
+	public := pair.Public()
+	if ec, ok := public.(*ecdsa.PublicKey); ok { // PKCS#8 does not say what a curve's key is for
+		dh, err := ec.ECDH()
+		if err != nil {
+			return false
+		}
+		public = dh
+	}
+	same, ok := public.(interface{ Equal(crypto.PublicKey) bool })
+	return ok && same.Equal(cert.PublicKey)
 }
 
 func readCertificates(file string) ([]*certificate.Certificate, error) {
@@ -103,16 +127,23 @@ func readKey(file string) (crypto.PrivateKey, error) {
 		return nil, err
 	}
 	for block, rest := pem.Decode(data); block != nil; block, rest = pem.Decode(rest) {
+		var key crypto.PrivateKey
 		switch block.Type {
 		case "PRIVATE KEY":
-			return x509.ParsePKCS8PrivateKey(block.Bytes)
+			key, err = x509.ParsePKCS8PrivateKey(block.Bytes)
 		case "RSA PRIVATE KEY":
-			return x509.ParsePKCS1PrivateKey(block.Bytes)
+			key, err = x509.ParsePKCS1PrivateKey(block.Bytes)
 		case "EC PRIVATE KEY":
-			return x509.ParseECPrivateKey(block.Bytes)
+			key, err = x509.ParseECPrivateKey(block.Bytes)
 		case "ENCRYPTED PRIVATE KEY":
-			return nil, errors.New(file + ": the key is encrypted; take the passphrase off first: openssl pkey -in KEY -out PLAIN")
+			err = errors.New("the key is encrypted; take the passphrase off first: openssl pkey -in KEY -out PLAIN")
+		default:
+			continue
 		}
+		if err != nil {
+			return nil, fmt.Errorf("%s: %w", file, err)
+		}
+		return key, nil
 	}
-	return nil, errors.New(file + ": holds no private key in PEM")
+	return nil, fmt.Errorf("%s: holds no private key in PEM", file)
 }
