@@ -102,6 +102,7 @@ func StartSink(t testing.TB, opts SinkOptions) *Sink {
 	go func() { served <- server.Serve(&sinkListener{Listener: l, sink: s}) }()
 	t.Cleanup(func() {
 		server.Close()
+		l.Close() // go-smtp does not where Serve came after its Close
 		if err := <-served; err != nil {
 			t.Errorf("sink: %v", err)
 		}
