@@ -35,6 +35,8 @@ func filled(t *testing.T, count int) (Options, *memFS, *ledger) {
 }
 
 func (m *memFS) clone() *memFS {
+	m.mu.Lock()
+	defer m.mu.Unlock()
 	c := newMemFS()
 	for name, n := range m.files {
 		c.files[name] = &inode{data: slices.Clone(n.data), synced: slices.Clone(n.data), dirty: map[int64]bool{}}
