@@ -150,10 +150,11 @@ func origin(c *intake.Client) upstream.Attributes {
 	if x := c.XForward; x != (intake.Attributes{}) {
 		return upstream.Attributes(x)
 	}
-	return upstream.Attributes{
-		Name: c.Name, Addr: c.Remote.Addr().Unmap().String(), Port: strconv.Itoa(int(c.Remote.Port())),
-		Proto: protocol(c), Helo: c.Hello,
+	a := upstream.Attributes{Name: c.Name, Proto: protocol(c), Helo: c.Hello}
+	if c.Remote.IsValid() { // a trusted peer may not have told
+		a.Addr, a.Port = c.Remote.Addr().Unmap().String(), strconv.Itoa(int(c.Remote.Port()))
 	}
+	return a
 }
 
 func protocol(c *intake.Client) string {

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"crypto/tls"
 	"fmt"
+	"net/netip"
 	"strings"
 	"time"
 
@@ -23,11 +24,11 @@ const (
 // the header is shared by all copies, and must not name a Bcc recipient.
 func received(c *intake.Client, hostname, id string, now time.Time) []byte {
 	var b bytes.Buffer
-	name, addr := c.Hello, c.Remote.Addr().Unmap().String()
-	if c.Remote.Addr().Is6() && !c.Remote.Addr().Is4In6() {
-		addr = "IPv6:" + addr
+	fmt.Fprintf(&b, "Received: from %s (%s)\r\n", atomText(c.Hello), host(c.Name, c.Remote.Addr()))
+	if x := c.XForward; x.Name != "" || x.Addr != "" {
+		addr, _ := netip.ParseAddr(x.Addr)
+		fmt.Fprintf(&b, "\t(for %s)\r\n", host(x.Name, addr))
 	}
-	fmt.Fprintf(&b, "Received: from %s (%s[%s])\r\n", atomText(name), clientName(c), addr)
 	fmt.Fprintf(&b, "\tby %s %s with %s id %s", hostname, ownHopStamp, c.With(), id)
 	if c.TLS != nil {
 		fmt.Fprintf(&b, "\r\n\t(using %s with cipher %s)", tls.VersionName(c.TLS.Version), tls.CipherSuiteName(c.TLS.CipherSuite))
@@ -36,13 +37,20 @@ func received(c *intake.Client, hostname, id string, now time.Time) []byte {
 	return b.Bytes()
 }
 
-// clientName is the reverse name that a trusted peer told by XCLIENT, with a
-// blank behind it.
-func clientName(c *intake.Client) string {
-	if c.Name == "" {
-		return ""
+// host is a client's reverse name, where a trusted peer told one (by XCLIENT of
+// the connection, by XFORWARD of the client behind it), and its address.
+func host(name string, a netip.Addr) string {
+	literal := "[unknown]"
+	switch a = a.Unmap(); {
+	case a.Is6():
+		literal = "[IPv6:" + a.String() + "]"
+	case a.IsValid():
+		literal = "[" + a.String() + "]"
 	}
-	return atomText(c.Name) + " "
+	if name == "" {
+		return literal
+	}
+	return atomText(name) + " " + literal
 }
 
 // atomText keeps what may stand in the field and puts "?" for the rest.
@@ -51,7 +59,7 @@ func atomText(s string) string {
 		return "unknown"
 	}
 	return strings.Map(func(r rune) rune {
-		if r <= ' ' || r == 0x7f || strings.ContainsRune("()<>;,\\\"", r) {
+		if r <= ' ' || r > '~' || strings.ContainsRune("()<>;,\\\"", r) {
 			return '?'
 		}
 		return r
