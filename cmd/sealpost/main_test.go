@@ -192,7 +192,8 @@ func (in *installation) startWith(t testing.TB, env ...string) {
 			t.Fatalf("sealpost ended: %v\n%s", in.cmd.ProcessState, in.log(t))
 		default:
 		}
-		return greets(in.addr)
+		// The log says when the other listeners are open too.
+		return greets(in.addr) && strings.Contains(in.log(t), "effective")
 	})
 }
 
