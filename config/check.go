@@ -32,6 +32,7 @@ func check(c *Config, f *findings, around surroundings) {
 	k.sources()
 	k.trust()
 	k.policy()
+	k.spool()
 }
 
 func (k *checker) hostname() {

@@ -21,6 +21,12 @@ func complete(c *Config, f *findings, around surroundings) {
 	if l := &c.Limits; l.ConnectionsPerClient == 0 {
 		l.ConnectionsPerClient = max(1, l.Connections/2)
 	}
+	if c.OnTrouble == "" {
+		c.OnTrouble = "defer"
+		if c.Spool != nil {
+			c.OnTrouble = "spool"
+		}
+	}
 	for i := range c.Upstream {
 		u := &c.Upstream[i]
 		if !f.has(join(item("upstream", i), "verify")) {

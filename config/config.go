@@ -33,9 +33,15 @@ type Config struct {
 	// is asked when one cannot be reached or answers 4yz to the connection.
 	Upstream []Upstream `yaml:"upstream" required:"true" min:"1"`
 
-	// What happens when no upstream takes a message for now. `defer`: the
-	// client hears 451 4.4.1 and keeps the message, so nothing is stored here.
-	OnTrouble string `yaml:"on_trouble" default:"defer" enum:"defer" later:"spool"`
+	// What happens when no upstream takes a message for now. `spool`: Sealpost
+	// answers 250, keeps the message sealed, and delivers it later; for mailers
+	// that send once and forget. `defer`: the client hears 451 4.4.1 and keeps
+	// the message; for clients with a queue, such as Postfix. Default: `spool`
+	// where there is a section `spool`, otherwise `defer`.
+	OnTrouble string `yaml:"on_trouble" enum:"spool|defer"`
+
+	// Where messages wait that upstream has not taken yet.
+	Spool *Spool `yaml:"spool"`
 
 	// Where the certificates of recipients come from.
 	Lookup Lookup `yaml:"lookup"`
@@ -58,7 +64,7 @@ type Config struct {
 	// The log.
 	Log Log `yaml:"log"`
 
-	_ struct{} `later:"spool|directory"`
+	_ struct{} `later:"directory"`
 }
 
 // Metrics is the HTTP endpoint for monitoring: /metrics for Prometheus,
@@ -113,12 +119,13 @@ type Rule struct {
 	Encrypt string `yaml:"encrypt" default:"always" enum:"always|never"`
 
 	// What becomes of a recipient for whom every source says that there is no
-	// usable certificate. `reject`: 550 5.7.1. `plaintext`: the copy leaves
+	// usable certificate. `reject`: 550 5.7.1. `hold`: the message waits, sealed,
+	// in the spool until a certificate appears. `plaintext`: the copy leaves
 	// unprotected. A source that does not answer never counts as such a word:
 	// the recipient is deferred with 451 4.4.3.
 	// Hazard: `plaintext` sends mail unprotected, also when a certificate has
 	// merely expired; `sealpost check` warns of each such rule.
-	NoKey string `yaml:"no_key" default:"reject" enum:"reject|plaintext" later:"hold|provision"`
+	NoKey string `yaml:"no_key" default:"reject" enum:"reject|hold|plaintext" later:"provision"`
 }
 
 // Header is a condition on the message's header. Any one field of that name
@@ -145,8 +152,11 @@ func (c *Config) Rules() []policy.Rule {
 		if r.Encrypt == "never" {
 			p.Encrypt = policy.Never
 		}
-		if r.NoKey == "plaintext" {
+		switch r.NoKey {
+		case "plaintext":
 			p.NoKey = policy.Plaintext
+		case "hold":
+			p.NoKey = policy.Hold
 		}
 		rules = append(rules, p)
 	}

@@ -79,6 +79,12 @@ func workFolder(t testing.TB) string {
 	if err := os.Mkdir(filepath.Join(dir, "certs"), 0o755); err != nil {
 		t.Fatal(err)
 	}
+	if err := os.Mkdir(filepath.Join(dir, "oldspool"), 0o700); err != nil {
+		t.Fatal(err)
+	}
+	if err := os.WriteFile(filepath.Join(dir, "oldspool", "spool.format"), nil, 0o600); err != nil {
+		t.Fatal(err)
+	}
 	return dir
 }
 

@@ -104,7 +104,11 @@ func (d *decoder) fill(v reflect.Value, tag reflect.StructTag, key string) {
 			return
 		}
 		for s := range strings.SplitSeq(def, ",") {
-			v.Set(reflect.Append(v, reflect.ValueOf(s)))
+			one := reflect.New(v.Type().Elem()).Elem()
+			if err := parseScalar(s, one, ""); err != nil {
+				d.add(0, key, "the default cannot be read: %s", err)
+			}
+			v.Set(reflect.Append(v, one))
 		}
 	case v.Kind() == reflect.Struct && v.Type() != reflect.TypeFor[netip.Prefix]():
 		d.section(&yaml.Node{Kind: yaml.MappingNode}, v, key)

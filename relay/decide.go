@@ -24,6 +24,7 @@ const (
 	Passed   Action = "passed"
 	Refused  Action = "refused"
 	Deferred Action = "deferred"
+	Held     Action = "held" // waits, sealed at rest, for a certificate
 )
 
 // A Decision is what one rule means for one recipient.
@@ -37,8 +38,10 @@ type Decision struct {
 	Err          *reply.Error               // Refused, Deferred: the answer to the client
 }
 
-// Accepts reports whether the recipient's copy can go out.
-func (d Decision) Accepts() bool { return d.Action == Sealed || d.Action == Passed }
+// Accepts reports whether the recipient's copy can go out, now or later.
+func (d Decision) Accepts() bool {
+	return d.Action == Sealed || d.Action == Passed || d.Action == Held
+}
 
 // A Verdict is what is known of one recipient at RCPT: one decision for each
 // rule that may turn out to be the first match once the header is known.
@@ -122,6 +125,9 @@ func (d *Decider) apply(r *policy.Rule, to address.Address, answer lookup.Answer
 	case lookup.None:
 		if c, ok := r.Clear(true); ok {
 			return Decision{Rule: r, Action: Passed, Clearance: c}
+		}
+		if r.NoKey == policy.Hold {
+			return Decision{Rule: r, Action: Held}
 		}
 		return Decision{Rule: r, Action: Refused, Err: errNoCertificate(to, answer)}
 	default: // never "no key": a lookup that failed says nothing about the recipient
@@ -210,6 +216,8 @@ func (d Decision) Describe() string {
 	switch d.Action {
 	case Sealed:
 		return fmt.Sprintf("sealed with %s to %d certificate(s)", d.Cipher, len(d.Certificates))
+	case Held:
+		return "held until there is a certificate"
 	case Passed:
 		return fmt.Sprintf("passed in the clear, allowed by rule %q", d.Clearance.Rule())
 	default:

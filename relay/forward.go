@@ -24,7 +24,7 @@ func (m *message) plan() []*parcel {
 	var out []*parcel
 	shared := map[string]*parcel{}
 	for _, r := range m.rcpts {
-		if r.err != nil {
+		if r.err != nil || r.decision.Action == Held && m.asIs == nil {
 			continue
 		}
 		key, alone := m.share(r)
@@ -59,6 +59,17 @@ func (m *message) forward(ctx context.Context) {
 	if len(parcels) == 0 {
 		return
 	}
+	if w := m.settings.Waiting; w != nil && w.Trouble {
+		if w.Queue.Trouble() {
+			for _, p := range parcels {
+				p.fail(errUpstreamAway, nil)
+			}
+			return
+		}
+		var cancel context.CancelFunc
+		ctx, cancel = context.WithTimeout(ctx, w.Patience)
+		defer cancel()
+	}
 	m.send(ctx, parcels[0])
 	if away := parcels[0].unreachable(); away != nil {
 		for _, p := range parcels[1:] {
@@ -91,6 +102,9 @@ func (m *message) send(ctx context.Context, p *parcel) {
 	}
 	for rest := p.recipients; len(rest) > 0; {
 		outcome, err := m.settings.Upstream.Send(ctx, m.envelope(rest), body)
+		if w := m.settings.Waiting; w != nil {
+			w.Queue.Heard(err)
+		}
 		if err == nil {
 			for _, r := range rest {
 				r.outcome = outcome
@@ -176,6 +190,10 @@ func (p *parcel) unreachable() *reply.Error {
 	}
 	return nil
 }
+
+// errUpstreamAway stands for the attempt that is not made while upstream is
+// known to be away. With a queue nobody hears it.
+var errUpstreamAway = reply.Errorf(451, reply.Enhanced{4, 4, 1}, reason.UpstreamUnreachable, "Upstream cannot be reached")
 
 func (p *parcel) fail(err *reply.Error, o *upstream.Outcome) {
 	for _, r := range p.recipients {

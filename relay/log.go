@@ -1,13 +1,10 @@
 package relay
 
 import (
-	"context"
 	"crypto/tls"
 	"encoding/hex"
-	"fmt"
 	"log/slog"
 	"math"
-	"regexp"
 	"strconv"
 	"strings"
 	"time"
@@ -15,6 +12,7 @@ import (
 	"sealpost/internal/certificate"
 	"sealpost/relay/intake"
 	"sealpost/relay/reply"
+	"sealpost/relay/upstream"
 )
 
 // logRefusedRcpt is the line of a recipient that never got past RCPT.
@@ -42,7 +40,7 @@ func (t *transaction) logMessage(m *message) {
 	if t.client.TLS != nil {
 		attrs = append(attrs, slog.String("tls", tlsName(t.client.TLS)))
 	}
-	t.log(slog.LevelInfo, "message", attrs)
+	writeLine(t.relay.log, slog.LevelInfo, t.relay.now(), "message", attrs)
 	for _, r := range t.rcpts {
 		t.logRecipient(r, m)
 		action := finalAction(r)
@@ -57,50 +55,21 @@ func (t *transaction) logMessage(m *message) {
 	t.relay.metrics.message(t, m)
 }
 
-// log writes one line, without slog's search for where in the code that was:
-// it would cost as much as a quarter of the line.
-func (t *transaction) log(level slog.Level, line string, attrs []slog.Attr) {
-	ctx, handler := context.Background(), t.relay.log.Handler()
-	if !handler.Enabled(ctx, level) {
-		return
-	}
-	r := slog.NewRecord(t.relay.now(), level, line, 0)
-	r.AddAttrs(attrs...)
-	_ = handler.Handle(ctx, r) // as slog.Logger does: there is nobody to tell
-}
-
-// logRecipient writes the names that Postfix has where Postfix has them.
+// logRecipient writes the line of one recipient; m is nil before DATA.
 func (t *transaction) logRecipient(r *recipient, m *message) {
 	now := t.relay.now()
-	attrs := append(make([]slog.Attr, 0, 13),
-		slog.String("id", t.id),
-		slog.String("to", "<"+r.rcpt.To.String()+">"),
-		slog.String("relay", relayName(r)),
-		slog.Float64("delay", rounded(now.Sub(t.arrived))),
-		slog.String("delays", t.delays(r, m, now)),
-		slog.String("dsn", dsn(r)),
-		slog.String("status", status(r)),
-		slog.String("rule", ruleName(r.decision)),
-		slog.String("action", string(finalAction(r))))
-	if r.asIs {
-		attrs = append(attrs, slog.Bool("already_encrypted", true))
-	} else if r.decision.Action == Sealed {
-		attrs = append(attrs, slog.String("certificate", fingerprints(r.decision.Certificates)),
-			slog.String("cipher", r.decision.Cipher.String()))
+	l := logLine{
+		id: t.id, to: r.rcpt.To, relay: relayName(r.outcome), delay: now.Sub(t.arrived), delays: t.delays(r, m, now),
+		rule: ruleName(r.decision), action: finalAction(r), asIs: r.asIs, err: r.err,
 	}
-	level := slog.LevelInfo
-	if r.err != nil {
-		level = slog.LevelWarn
-		attrs = append(attrs, slog.String("reason", string(r.err.Reason)))
-		if r.err.Cause != nil {
-			attrs = append(attrs, slog.String("cause", oneLine(r.err.Cause.Error())))
-		}
-	} else if r.outcome != nil {
-		if id := queueID(r.outcome.Reply); id != "" {
-			attrs = append(attrs, slog.String("upstream_id", id))
-		}
+	if r.decision.Action == Sealed && !r.asIs {
+		l.certificate, l.cipher = fingerprints(r.decision.Certificates), r.decision.Cipher.String()
 	}
-	t.log(level, "recipient", attrs)
+	if r.kept {
+		l.err = r.why
+	}
+	l.status, l.said = status(r)
+	l.write(t.relay.log, now)
 }
 
 func ruleName(d Decision) string {
@@ -123,37 +92,28 @@ func finalAction(r *recipient) Action {
 	return Deferred
 }
 
-func relayName(r *recipient) string {
-	if r.outcome == nil || r.outcome.Server == "" {
+func relayName(o *upstream.Outcome) string {
+	if o == nil || o.Server == "" {
 		return "none"
 	}
-	return r.outcome.Server
+	return o.Server
 }
 
-func dsn(r *recipient) string {
-	said := reply.New(250, reply.Enhanced{2, 0, 0}, "")
-	if r.err != nil {
-		said = r.err.Reply
-	} else if r.outcome != nil {
-		said = r.outcome.Reply
+// status is Postfix's word, and the reply that is shown behind it.
+func status(r *recipient) (word string, said reply.Reply) {
+	err := r.err
+	if r.kept {
+		err = r.why
 	}
-	if e := said.Enhanced.String(); e != "" {
-		return e
-	}
-	return fmt.Sprintf("%d.0.0", said.Code/100)
-}
-
-// status is Postfix's word with the reply behind it.
-func status(r *recipient) string {
 	switch {
-	case r.err == nil && r.outcome != nil:
-		return "sent (" + r.outcome.Reply.String() + ")"
-	case r.err != nil && r.err.Reply.Permanent():
-		return "bounced (" + r.err.Reply.String() + ")"
-	case r.err != nil:
-		return "deferred (" + r.err.Reply.String() + ")"
+	case err == nil && r.outcome != nil:
+		return "sent", r.outcome.Reply
+	case err == nil:
+		return "deferred", reply.New(250, reply.Enhanced{4, 7, 1}, "waits for a certificate")
+	case err.Reply.Permanent():
+		return "bounced", err.Reply
 	}
-	return "deferred"
+	return "deferred", err.Reply
 }
 
 // delays has Postfix's form a/b/c/d: until the end of data, until the copy was
@@ -197,17 +157,6 @@ func fingerprints(certs []*certificate.Certificate) string {
 		out[i] = hex.EncodeToString(f[:8])
 	}
 	return strings.Join(out, ",")
-}
-
-var queuedAs = regexp.MustCompile(`(?i)(?:queued as|id=|accepted) ?([0-9A-Za-z-]{5,40})`)
-
-// queueID finds upstream's own id in its reply, in the forms of Postfix, Exim
-// and others.
-func queueID(r reply.Reply) string {
-	if m := queuedAs.FindStringSubmatch(r.Text); m != nil {
-		return m[1]
-	}
-	return ""
 }
 
 func (m *message) messageID() string {

@@ -53,6 +53,7 @@ func (m *message) process(ctx context.Context, content io.Reader) error {
 	}
 	m.received, m.size = m.relay.now(), counted.n
 	m.forward(ctx)
+	m.keep(ctx)
 	return nil
 }
 
@@ -162,8 +163,8 @@ func (m *message) targets() (targets []smime.Target, clear bool) {
 	for _, r := range m.rcpts {
 		switch {
 		case r.err != nil:
-		case r.decision.Action == Passed:
-			clear = true
+		case r.decision.Action != Sealed:
+			clear = true // it is kept as it came, in a spill that is never plain on the disk
 		case !seen[r.decision.Cipher]:
 			seen[r.decision.Cipher] = true
 			targets = append(targets, smime.Target{Cipher: r.decision.Cipher, Store: m.newSpill()})
@@ -195,15 +196,24 @@ func (m *message) body(r *recipient) (upstream.Body, error) {
 	case m.asIs != nil:
 		return upstream.Protected(m.asIs, traced{m.trace, m.raw}), nil
 	case r.decision.Action == Sealed:
-		copy, err := m.sealed[r.decision.Cipher].Copy(r.decision.Keys...)
-		if err != nil {
-			return upstream.Body{}, reply.Errorf(451, reply.Enhanced{4, 3, 0}, reason.SealingFailed,
-				"<%s>: the message could not be sealed, try again later", r.rcpt.To).Because(err)
-		}
-		return upstream.Sealed(copy), nil
+		sealed, err := m.sealedCopy(r)
+		return upstream.Sealed(sealed), err
 	default:
 		return upstream.Cleartext(r.decision.Clearance, traced{m.trace, m.raw})
 	}
+}
+
+// sealedCopy is the recipient's copy, made when it is first asked for.
+func (m *message) sealedCopy(r *recipient) (*smime.Sealed, error) {
+	if r.sealed != nil {
+		return r.sealed, nil
+	}
+	var err error
+	if r.sealed, err = m.sealed[r.decision.Cipher].Copy(r.decision.Keys...); err != nil {
+		return nil, reply.Errorf(451, reply.Enhanced{4, 3, 0}, reason.SealingFailed,
+			"<%s>: the message could not be sealed, try again later", r.rcpt.To).Because(err)
+	}
+	return r.sealed, nil
 }
 
 // traced is a message as it came, with our trace field on top.

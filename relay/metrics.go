@@ -1,13 +1,13 @@
 package relay
 
 import (
-	"strconv"
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
 
 	"sealpost/internal/reason"
 	"sealpost/relay/reply"
+	"sealpost/relay/upstream"
 )
 
 // Metrics are the counters of the relay. A nil *Metrics counts nothing.
@@ -19,6 +19,7 @@ type Metrics struct {
 	delays     *prometheus.HistogramVec
 	bytes      prometheus.Counter
 	upstream   *prometheus.CounterVec
+	attempts   *prometheus.CounterVec
 }
 
 // NewMetrics registers the relay's metrics.
@@ -32,22 +33,26 @@ func NewMetrics(reg prometheus.Registerer) *Metrics {
 			"reason"),
 		delays: prometheus.NewHistogramVec(prometheus.HistogramOpts{
 			Namespace: "sealpost", Name: "delivery_delay_seconds",
-			Help:    "Time a message spends in each phase: receive, seal, connect, transmit.",
+			Help:    "Time a message spends in each phase: receive, seal, queue, connect, transmit.",
 			Buckets: prometheus.ExponentialBuckets(0.001, 4, 9),
 		}, []string{"phase"}),
 		bytes: prometheus.NewCounter(prometheus.CounterOpts{
 			Namespace: "sealpost", Name: "received_bytes_total", Help: "Message content taken from clients.",
 		}),
 		upstream: counter("upstream_failures_total", "Copies that upstream did not take.", "upstream", "dsn"),
+		attempts: counter("queue_attempts_total", "Attempts for what waits in the queue, by how they ended.", "result"),
 	}
-	reg.MustRegister(m.messages, m.recipients, m.clear, m.refusals, m.delays, m.bytes, m.upstream)
+	reg.MustRegister(m.messages, m.recipients, m.clear, m.refusals, m.delays, m.bytes, m.upstream, m.attempts)
 	for _, token := range reason.All() {
 		m.refusals.WithLabelValues(string(token))
 	}
 	for _, result := range []string{"taken", "deferred", "refused"} {
 		m.messages.WithLabelValues(result)
 	}
-	for _, phase := range []string{"receive", "seal", "connect", "transmit"} {
+	for result := range words {
+		m.attempts.WithLabelValues(string(result))
+	}
+	for _, phase := range []string{"receive", "seal", "queue", "connect", "transmit"} {
 		m.delays.WithLabelValues(phase)
 	}
 	return m
@@ -62,7 +67,7 @@ func counter(name, help string, labels ...string) *prometheus.CounterVec {
 func (m *Metrics) Present(rules, servers []string) {
 	for _, rule := range rules {
 		m.clear.WithLabelValues(rule)
-		for _, a := range []Action{Sealed, Passed, Refused, Deferred} {
+		for _, a := range []Action{Sealed, Passed, Held, Refused, Deferred} {
 			m.recipients.WithLabelValues(string(a), rule)
 		}
 	}
@@ -95,10 +100,10 @@ func (m *Metrics) message(t *transaction, msg *message) {
 	}
 	result := "taken"
 	for _, r := range t.rcpts {
+		m.failure(r)
 		if r.err == nil {
 			continue
 		}
-		m.failure(r)
 		if r.err.Reply.Permanent() && result == "taken" {
 			result = "refused"
 		} else if !r.err.Reply.Permanent() {
@@ -111,7 +116,7 @@ func (m *Metrics) message(t *transaction, msg *message) {
 		m.observe("receive", msg.received.Sub(t.arrived))
 	}
 	for _, r := range t.rcpts {
-		if r.outcome != nil && r.err == nil {
+		if r.outcome != nil && r.err == nil && r.why == nil {
 			m.observe("seal", r.outcome.Started.Sub(msg.received))
 			m.observe("connect", r.outcome.Connect)
 			m.observe("transmit", r.outcome.Transmit)
@@ -125,12 +130,17 @@ func (m *Metrics) observe(phase string, d time.Duration) {
 
 // failure counts what upstream said, by server and enhanced status code.
 func (m *Metrics) failure(r *recipient) {
-	if r.outcome == nil || r.outcome.Server == "" {
-		return
+	err := r.err
+	if r.kept {
+		err = r.why
 	}
-	code := r.err.Reply.Enhanced.String()
-	if code == "" {
-		code = strconv.Itoa(r.err.Reply.Code/100) + ".0.0"
+	if r.outcome != nil && err != nil {
+		m.upstreamFailed(r.outcome, err)
 	}
-	m.upstream.WithLabelValues(r.outcome.Server, code).Inc()
+}
+
+func (m *Metrics) upstreamFailed(o *upstream.Outcome, err *reply.Error) {
+	if o.Server != "" {
+		m.upstream.WithLabelValues(o.Server, statusCode(err.Reply)).Inc()
+	}
 }

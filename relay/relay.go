@@ -33,6 +33,7 @@ type Settings struct {
 	Networks map[string][]netip.Prefix // by listener: who may relay without AUTH
 	Drop     []string                  // header fields that do not survive sealing; nil: smime's list
 	Limits   smime.Limits
+	Waiting  *Waiting // nil: nothing waits here, what upstream does not take stays with the client
 }
 
 // Options make a Relay.

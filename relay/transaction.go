@@ -9,6 +9,7 @@ import (
 	"sealpost/relay/intake"
 	"sealpost/relay/reply"
 	"sealpost/relay/upstream"
+	"sealpost/smime"
 )
 
 // A transaction is one message on its way from MAIL to the answer after DATA.
@@ -28,8 +29,11 @@ type recipient struct {
 	verdict  *Verdict
 	decision Decision
 	asIs     bool // the message came protected and went out untouched
+	sealed   *smime.Sealed
 	outcome  *upstream.Outcome
-	err      *reply.Error // nil: upstream took the copy
+	err      *reply.Error // nil: upstream took the copy, or it is kept
+	kept     bool         // the queue has the copy, or the report that it failed
+	why      *reply.Error // kept: why it did not go through at once
 }
 
 // Rcpt answers RCPT: refused at the door what no rule can accept.
@@ -89,23 +93,28 @@ func (t *transaction) answers() []reply.Reply {
 }
 
 func (t *transaction) single(r *recipient) reply.Reply {
-	if r.err != nil {
+	switch {
+	case r.err != nil:
 		return r.err.Tagged()
+	case r.kept:
+		return reply.New(250, reply.Enhanced{2, 0, 0}, "Ok: queued as "+t.id)
 	}
 	return reply.New(250, reply.Enhanced{2, 0, 0}, r.outcome.Reply.Text+"; queued as "+t.id)
 }
 
 // joint is the one answer for all recipients (RFC 5321 section 4.2.5). All
-// taken is 250. Nothing taken is upstream's own refusal, a temporary one where
-// there is any. Some taken and others not is 451: the client keeps the message
-// and tries again, so that nobody is left out; the others get it twice.
+// taken or kept is 250. Nothing taken is upstream's own refusal, a temporary
+// one where there is any. Some taken and others not is 451, without a queue:
+// the client keeps the message and tries again, so that nobody is left out; the
+// others get it twice.
 func (t *transaction) joint() reply.Reply {
 	var temporary, permanent *recipient
-	taken := 0
+	taken, kept := 0, false
 	for _, r := range t.rcpts {
 		switch {
 		case r.err == nil:
 			taken++
+			kept = kept || r.kept
 		case r.err.Reply.Permanent():
 			permanent = first(permanent, r)
 		default:
@@ -116,6 +125,8 @@ func (t *transaction) joint() reply.Reply {
 	switch {
 	case failed == nil && len(t.rcpts) == 1:
 		return t.single(t.rcpts[0])
+	case failed == nil && kept:
+		return reply.New(250, reply.Enhanced{2, 0, 0}, "Ok: queued as "+t.id)
 	case failed == nil:
 		return reply.New(250, reply.Enhanced{2, 0, 0}, "Ok: upstream took all copies; queued as "+t.id)
 	case taken == 0:

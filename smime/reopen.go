@@ -35,10 +35,10 @@ func (s *Sealed) Head() ([]byte, error) {
 }
 
 // Ciphertext is the encrypted content alone, as Reopen wants it back.
-func (e *Envelope) Ciphertext() (io.Reader, int64, error) {
-	r, err := e.store.Reader()
-	return r, e.size, err
-}
+func (e *Envelope) Ciphertext() (io.Reader, error) { return e.store.Reader() }
+
+// CiphertextSize is its size in bytes.
+func (e *Envelope) CiphertextSize() int64 { return e.size }
 
 // Reopen makes a copy of a message from its head and its ciphertext. What it
 // gives is sealed: head and ciphertext are read whole, and must be one

@@ -27,12 +27,12 @@ func sealedAtRest(t *testing.T, cipher cms.Cipher) (message, head []byte, cipher
 	if head, err = sealed.Head(); err != nil {
 		t.Fatal(err)
 	}
-	r, size, err := envelope.Ciphertext()
+	r, err := envelope.Ciphertext()
 	if err != nil {
 		t.Fatal(err)
 	}
-	if ciphertext, err = io.ReadAll(r); err != nil || int64(len(ciphertext)) != size {
-		t.Fatal(len(ciphertext), size, err)
+	if ciphertext, err = io.ReadAll(r); err != nil || int64(len(ciphertext)) != envelope.CiphertextSize() {
+		t.Fatal(len(ciphertext), envelope.CiphertextSize(), err)
 	}
 	return write(t, sealed), head, ciphertext
 }

@@ -67,7 +67,7 @@ func (s *server) intakeOptions(l *config.Listen, d *door) (intake.Options, error
 		Without: intake.Without{Chunking: !l.Chunking},
 		// Without a queue there is nobody to write the report that a server
 		// without DSN leaves to us (RFC 3461 section 5.2.2).
-		OfferDSN: func() bool { return s.rooms.Load().upstream.OffersDSN() },
+		OfferDSN: func() bool { return s.waiting != nil || s.rooms.Load().upstream.OffersDSN() },
 		Limits: intake.Limits{
 			MessageSize: int64(limits.MessageSize), Recipients: limits.Recipients, Connections: limits.Connections,
 			PerClient: unlimited(limits.ConnectionsPerClient), Errors: limits.Errors, MinRate: int64(unlimited(int(limits.MinRate))),

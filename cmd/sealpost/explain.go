@@ -158,6 +158,8 @@ func (e *explanation) decision(d relay.Decision, atRcpt *reply.Error) {
 			f := c.Fingerprint()
 			e.Keys = append(e.Keys, fmt.Sprintf("%s (%s, SHA-256 %x...)", c.Subject, c.KeyName, f[:8]))
 		}
+	case d.Action == relay.Held:
+		e.Parcel = "waits, sealed in the spool, until there is a certificate"
 	default:
 		e.Parcel = fmt.Sprintf("one copy in the clear for all recipients of rule %q", d.Clearance.Rule())
 	}

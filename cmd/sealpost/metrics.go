@@ -109,6 +109,9 @@ func (l lookups) Describe(ch chan<- *prometheus.Desc) {
 	for _, d := range []*prometheus.Desc{descLookups, descFailures, descStale, descHits, descMisses, descEntries, descRefused, descMemory, descFiles} {
 		ch <- d
 	}
+	for _, d := range queueDescs {
+		ch <- d
+	}
 }
 
 // Collect reads the counters.
@@ -122,6 +125,7 @@ func (l lookups) Collect(ch chan<- prometheus.Metric) {
 	spilled := l.server.spill.Stats()
 	level(descMemory, spilled.Memory)
 	level(descFiles, spilled.Files)
+	l.server.waiting.collect(ch)
 	r := l.server.rooms.Load()
 	if r == nil || r.chain == nil {
 		return

@@ -28,6 +28,7 @@ type server struct {
 	spill      *spill.Pool
 	relay      *relay.Relay
 	rooms      atomic.Pointer[rooms]
+	waiting    *waitingRoom // nil without a spool
 	retired    retirees
 	doors      []*door
 	monitor    *monitor
@@ -72,9 +73,14 @@ func (s *server) start() error {
 	}
 	s.rooms.Store(r)
 	s.metrics.rules(s.config)
+	if s.waiting, err = openWaitingRoom(s.config, s.metrics, s.log); err != nil {
+		return err
+	}
+	r.settings.Waiting = s.waiting.waiting(s.config)
 	s.relay = relay.New(relay.Options{
 		Hostname: s.config.Hostname, Settings: r.settings, Spill: s.spill, Metrics: s.metrics.relay, Log: s.log,
 	})
+	s.waiting.start(s.relay)
 	for i := range s.config.Listen {
 		if err := s.openDoor(&s.config.Listen[i]); err != nil {
 			return err
@@ -164,6 +170,8 @@ func (s *server) exchange() error {
 	s.metrics.rules(cfg)
 	next.inherit(s.rooms.Load(), s.config, cfg)
 	s.config = cfg
+	next.settings.Waiting = s.waiting.waiting(cfg)
+	s.waiting.adjust(cfg)
 	s.relay.Reload(next.settings)
 	s.retired.add(s.rooms.Swap(next))
 	return nil
@@ -185,6 +193,9 @@ func fixed(old, next *config.Config) error {
 		if !reflect.DeepEqual(a, b) {
 			return fmt.Errorf("listener %s has changed: restart to apply it", old.Listen[i].Address)
 		}
+	}
+	if !sameSpool(old.Spool, next.Spool) {
+		return errors.New("the spool's folder, key, size or deliveries have changed: restart to apply it")
 	}
 	if old.Hostname != next.Hostname || old.Limits != next.Limits || old.Metrics != next.Metrics || old.Log != next.Log {
 		return errors.New("hostname, limits, metrics or log have changed: restart to apply it")
@@ -211,6 +222,7 @@ func (s *server) stop() error {
 		}
 		<-d.done
 	}
+	err = errors.Join(err, s.waiting.stop(ctx))
 	if s.monitor != nil {
 		err = errors.Join(err, s.monitor.stop())
 	}

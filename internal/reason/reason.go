@@ -65,6 +65,12 @@ const (
 	PartlyDelivered     Token = "partly-delivered"
 )
 
+// What became of a message that waited.
+const (
+	MessageExpired Token = "message-expired"
+	MessageDamaged Token = "message-damaged"
+)
+
 // All gives every token but None, in the order of docs/reasons.md. Counters
 // are made from it, so that each has its series from the start.
 func All() []Token {
@@ -80,5 +86,7 @@ func All() []Token {
 
 		UpstreamUnreachable, UpstreamTimeout, UpstreamTLS, UpstreamAuth, UpstreamProtocol,
 		UpstreamDeferred, UpstreamRefused, UpstreamLacks, PartlyDelivered,
+
+		MessageExpired, MessageDamaged,
 	}
 }

@@ -26,3 +26,14 @@ func (r *Rule) label() string {
 	}
 	return r.Name
 }
+
+// Clearance is that of a rule by its name, for a message that waited: when it
+// came, the rule let it pass, and it goes on as long as the rule still does.
+func (p *Policy) Clearance(rule string) (Clearance, bool) {
+	for i := range p.rules {
+		if r := &p.rules[i]; r.label() == rule {
+			return r.Clear(true)
+		}
+	}
+	return Clearance{}, false
+}

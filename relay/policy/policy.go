@@ -24,8 +24,9 @@ type NoKey int
 
 // The zero value is Reject.
 const (
-	Reject NoKey = iota
-	Plaintext
+	Reject    NoKey = iota
+	Plaintext       // goes on in the clear
+	Hold            // waits, sealed at rest, until there is a certificate
 )
 
 // A HeaderMatch wants one header field of the message to match a glob.

@@ -4,6 +4,7 @@ import (
 	"errors"
 	"io"
 
+	"sealpost/relay/dsn"
 	"sealpost/relay/policy"
 	"sealpost/smime"
 )
@@ -49,6 +50,14 @@ func Cleartext(by policy.Clearance, c Content) (Body, error) {
 		return Body{}, ErrNoClearance
 	}
 	return Body{content: c}, nil
+}
+
+// Notice is a delivery status notification of our own: it never holds content.
+func Notice(n *dsn.Notice) Body {
+	if n == nil || n.Size() == 0 {
+		return Body{}
+	}
+	return Body{content: n}
 }
 
 // Size is the number of bytes of the message, as in SIZE= (RFC 1870); 0 for

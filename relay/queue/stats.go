@@ -1,0 +1,112 @@
+package queue
+
+import (
+	"time"
+
+	"sealpost/relay/dsn"
+)
+
+// Counts are totals since the engine was made.
+type Counts struct {
+	Attempts uint64 // deliveries begun
+	// Ends of attempts, by Result.
+	Sent, Deferred, Bounced, Expired, Held, Frozen uint64
+	// Reports put into the queue.
+	Failures, Delays, Relays uint64
+	// Unreported are messages that failed and whose sender could not be told:
+	// the null sender's, and those whose record was lost.
+	Unreported uint64
+}
+
+func (c *Counts) add(r Result) {
+	switch r {
+	case Sent:
+		c.Sent++
+	case Later:
+		c.Deferred++
+	case Bounced:
+		c.Bounced++
+	case Expired:
+		c.Expired++
+	case Waits:
+		c.Held++
+	case Frozen:
+		c.Frozen++
+	}
+}
+
+func (c *Counts) report(a dsn.Action) {
+	switch a {
+	case dsn.Failed:
+		c.Failures++
+	case dsn.Delayed:
+		c.Delays++
+	case dsn.Relayed:
+		c.Relays++
+	}
+}
+
+// QueueStats is one queue at one moment.
+type QueueStats struct {
+	Messages, Parcels int
+	Oldest            time.Time // arrival; the zero value when it is empty
+}
+
+// Stats is the engine at one moment, for metrics.
+type Stats struct {
+	// Queues has every State. A message counts in the liveliest state that
+	// one of its parcels has.
+	Queues map[State]QueueStats
+	Counts Counts
+	Away   bool // upstream cannot be reached
+	Busy   int  // deliveries under way
+	Limit  int  // deliveries at once, as upstream bears them now
+}
+
+// Stats looks at all messages: some milliseconds for 100000 of them.
+func (e *Engine) Stats() Stats {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	s := Stats{Queues: make(map[State]QueueStats), Counts: e.counts, Away: e.health.away, Busy: e.health.busy, Limit: e.health.limit}
+	for _, state := range States() {
+		s.Queues[state] = QueueStats{}
+	}
+	for _, m := range e.messages {
+		s.add(m)
+	}
+	return s
+}
+
+func (s *Stats) add(m *message) {
+	parcels := map[State]int{}
+	for i := range m.parcels {
+		if p := &m.parcels[i]; p.lane != gone {
+			parcels[p.state()]++
+		}
+	}
+	counted := false
+	for _, state := range States() {
+		n := parcels[state]
+		if n == 0 {
+			continue
+		}
+		q := s.Queues[state]
+		q.Parcels += n
+		if !counted {
+			counted = true
+			q.Messages++
+			if q.Oldest.IsZero() || m.arrival.Before(q.Oldest) {
+				q.Oldest = m.arrival
+			}
+		}
+		s.Queues[state] = q
+	}
+}
+
+// state is where a parcel stands. The caller holds e.mu.
+func (p *parcel) state() State {
+	if p.lane == active {
+		return Active
+	}
+	return p.status.state()
+}

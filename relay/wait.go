@@ -1,0 +1,171 @@
+package relay
+
+import (
+	"context"
+	"fmt"
+	"io"
+	"time"
+
+	"sealpost/internal/reason"
+	"sealpost/relay/queue"
+	"sealpost/relay/reply"
+	"sealpost/relay/spool"
+	"sealpost/smime"
+	"sealpost/smime/cms"
+)
+
+// A Queue keeps what was answered for and not yet taken by upstream. Put
+// returns when that is durable; after an error nothing of it was kept.
+// queue.Engine is the one that `serve` uses.
+type Queue interface {
+	Put(ctx context.Context, entries ...queue.Entry) error
+	Trouble() bool   // upstream is known to be away
+	Heard(err error) // how a copy went that did not wait
+}
+
+// Waiting says what waits in the queue instead of being refused for now.
+type Waiting struct {
+	Queue    Queue
+	Patience time.Duration // how long a client waits for upstream's own answer
+	Trouble  bool          // on_trouble: spool; otherwise only held messages wait
+}
+
+// keep puts into the queue what upstream did not take for now and what is held
+// until there is a key. From the first copy that was taken or kept the message
+// is ours: what failed for good is then told by a report.
+func (m *message) keep(ctx context.Context) {
+	w := m.settings.Waiting
+	if w == nil || ctx.Err() != nil {
+		return
+	}
+	var keep, failed []*recipient
+	ours := false
+	for _, r := range m.rcpts {
+		switch {
+		case r.err == nil && r.decision.Action == Held && m.asIs == nil, r.err != nil && w.Trouble && r.err.Reply.Temporary():
+			keep = append(keep, r)
+		case r.err == nil:
+			ours = true
+		default:
+			failed = append(failed, r)
+		}
+	}
+	// A client that has an answer for each recipient hears of failures itself.
+	report := !m.client.LMTP && (ours || len(keep) > 0)
+	if !report {
+		failed = nil
+	}
+	if len(keep)+len(failed) == 0 {
+		return
+	}
+	entries, err := m.entries(keep)
+	if err == nil {
+		err = w.Queue.Put(ctx, append(entries, m.failures(failed)...)...)
+	}
+	m.settle(keep, failed, err)
+}
+
+// settle notes what the queue said.
+func (m *message) settle(keep, failed []*recipient, err error) {
+	if err != nil {
+		full := reply.Errorf(452, reply.Enhanced{4, 3, 1}, reason.ResourcesLow,
+			"No room for the message, try again later").Because(err)
+		for _, r := range keep {
+			r.err = full
+		}
+		return
+	}
+	for _, r := range append(keep, failed...) {
+		r.kept, r.why, r.err = true, r.err, nil
+	}
+}
+
+// entries are the messages to keep: one for each body that copies share.
+func (m *message) entries(rcpts []*recipient) ([]queue.Entry, error) {
+	var out []queue.Entry
+	index := map[string]int{}
+	for _, r := range rcpts {
+		kind, cipher := m.kind(r)
+		key := fmt.Sprint(kind, cipher)
+		i, ok := index[key]
+		if !ok {
+			body, err := m.stored(kind, cipher)
+			if err != nil {
+				return nil, err
+			}
+			i = len(out)
+			index[key] = i
+			out = append(out, queue.Entry{Message: m.record(kind, i), Body: body})
+		}
+		c, err := m.copyOf(r, kind)
+		if err != nil {
+			return nil, err
+		}
+		out[i].Copies = append(out[i].Copies, c)
+	}
+	return out, nil
+}
+
+func (m *message) kind(r *recipient) (queue.Kind, cms.Cipher) {
+	switch {
+	case m.asIs != nil:
+		return queue.AsCame, 0
+	case r.decision.Action == Held:
+		return queue.Held, 0
+	case r.decision.Action == Passed:
+		return queue.Clear, 0
+	}
+	return queue.Sealed, r.decision.Cipher
+}
+
+func (m *message) stored(kind queue.Kind, cipher cms.Cipher) (spool.Content, error) {
+	if kind != queue.Sealed {
+		return traced{m.trace, m.raw}, nil
+	}
+	return ciphertext{m.sealed[cipher]}, nil
+}
+
+// record is what the queue keeps of the message as a whole.
+func (m *message) record(kind queue.Kind, n int) queue.Message {
+	id := m.id
+	if n > 0 {
+		id = fmt.Sprintf("%s.%d", m.id, n+1)
+	}
+	return queue.Message{
+		ID: id, Kind: kind, From: m.mail.From, Arrived: m.received, Size: m.size, MessageID: m.messageID(),
+		Client: origin(m.client), Listener: m.client.Listener, Remote: m.client.Remote.Addr().Unmap(),
+		Ret: m.mail.Ret, EnvID: m.mail.EnvID, Body: string(m.mail.Body), UTF8: m.mail.UTF8,
+		RequireTLS: m.mail.RequireTLS, Header: []byte(m.header.Raw()),
+	}
+}
+
+func (m *message) copyOf(r *recipient, kind queue.Kind) (queue.Copy, error) {
+	c := queue.Copy{
+		To: r.rcpt.To, Notify: r.rcpt.Notify, ORcpt: r.rcpt.ORcpt, Rule: ruleName(r.decision), Said: r.err,
+	}
+	if kind != queue.Sealed {
+		return c, nil
+	}
+	c.Cipher, c.Certificates = r.decision.Cipher.String(), fingerprints(r.decision.Certificates)
+	sealed, err := m.sealedCopy(r)
+	if err != nil {
+		return c, err
+	}
+	c.Head, err = sealed.Head()
+	return c, err
+}
+
+// ciphertext is what the copies of a sealed message share.
+type ciphertext struct{ *smime.Envelope }
+
+// Size is the number of bytes of the ciphertext.
+func (c ciphertext) Size() int64 { return c.Envelope.CiphertextSize() }
+
+// WriteTo writes the ciphertext.
+func (c ciphertext) WriteTo(w io.Writer) (int64, error) {
+	r, err := c.Ciphertext()
+	if err != nil {
+		return 0, err
+	}
+	return io.Copy(w, r)
+}
