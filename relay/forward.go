@@ -77,15 +77,20 @@ func (m *message) forward(ctx context.Context) {
 		}
 		return
 	}
+	// A few goroutines for all: each has to grow its stack for RSA once.
+	rest := make(chan *parcel)
 	var wg sync.WaitGroup
-	slots := make(chan struct{}, m.relay.parallel)
-	for _, p := range parcels[1:] {
-		slots <- struct{}{}
+	for range min(m.relay.parallel, len(parcels)-1) {
 		wg.Go(func() {
-			defer func() { <-slots }()
-			m.send(ctx, p)
+			for p := range rest {
+				m.send(ctx, p)
+			}
 		})
 	}
+	for _, p := range parcels[1:] {
+		rest <- p
+	}
+	close(rest)
 	wg.Wait()
 }
 
