@@ -28,7 +28,7 @@ func machine(sealpostBinary, dir string) []fact {
 		{"kernel", kernel},
 		{"file system", fileSystem(dir)},
 		{"Go", runtime.Version()},
-		{"Sealpost", version(sealpostBinary, "version")},
+		{"Sealpost", commit(sealpostBinary)},
 		{"Postfix", version("postconf", "-h", "mail_version")},
 		{"OpenSSL", version("openssl", "version")},
 	}
@@ -42,6 +42,12 @@ func version(program string, args ...string) string {
 	}
 	line, _, _ := strings.Cut(string(out), "\n")
 	return strings.TrimSpace(line)
+}
+
+// commit is the version of the binary, without what it was built with.
+func commit(binary string) string {
+	v, _, _ := strings.Cut(strings.TrimPrefix(version(binary, "version"), "sealpost "), " (")
+	return v
 }
 
 func procName(file, name string) string {
