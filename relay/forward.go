@@ -24,7 +24,7 @@ func (m *message) plan() []*parcel {
 	var out []*parcel
 	shared := map[string]*parcel{}
 	for _, r := range m.rcpts {
-		if r.err != nil || r.decision.Action == Held && m.asIs == nil {
+		if r.err != nil || m.waitsForKey(r) {
 			continue
 		}
 		key, alone := m.share(r)

@@ -30,29 +30,41 @@ type Waiting struct {
 	Trouble  bool          // on_trouble: spool; otherwise only held messages wait
 }
 
+// errNotKept is what a held recipient's client hears unless the queue has the
+// message: nothing is answered for that is not durable.
+var errNotKept = reply.Errorf(451, reply.Enhanced{4, 3, 0}, reason.NoCertificate,
+	"There is no certificate yet, and the message cannot be kept now, try again later")
+
+// waitsForKey reports a recipient whose message is held until there is a key.
+func (m *message) waitsForKey(r *recipient) bool { return r.decision.Action == Held && m.asIs == nil }
+
 // keep puts into the queue what upstream did not take for now and what is held
 // until there is a key. From the first copy that was taken or kept the message
 // is ours: what failed for good is then told by a report.
 func (m *message) keep(ctx context.Context) {
 	w := m.settings.Waiting
-	if w == nil || ctx.Err() != nil {
-		return
-	}
 	var keep, failed []*recipient
-	ours := false
+	ours, clients := false, false // whose the message is after this
 	for _, r := range m.rcpts {
 		switch {
-		case r.err == nil && r.decision.Action == Held && m.asIs == nil, r.err != nil && w.Trouble && r.err.Reply.Temporary():
+		case m.waitsForKey(r):
+			r.err = errNotKept
 			keep = append(keep, r)
 		case r.err == nil:
 			ours = true
-		default:
+		case r.err.Reply.Permanent():
 			failed = append(failed, r)
+		case w != nil && w.Trouble:
+			keep = append(keep, r)
+		default:
+			clients = true // it comes again, with all recipients
 		}
 	}
+	if w == nil || ctx.Err() != nil || clients && !m.client.LMTP {
+		return
+	}
 	// A client that has an answer for each recipient hears of failures itself.
-	report := !m.client.LMTP && (ours || len(keep) > 0)
-	if !report {
+	if m.client.LMTP || !ours && len(keep) == 0 {
 		failed = nil
 	}
 	if len(keep)+len(failed) == 0 {
@@ -77,6 +89,9 @@ func (m *message) settle(keep, failed []*recipient, err error) {
 	}
 	for _, r := range append(keep, failed...) {
 		r.kept, r.why, r.err = true, r.err, nil
+		if m.waitsForKey(r) {
+			r.why = nil
+		}
 	}
 }
 
@@ -110,7 +125,7 @@ func (m *message) kind(r *recipient) (queue.Kind, cms.Cipher) {
 	switch {
 	case m.asIs != nil:
 		return queue.AsCame, 0
-	case r.decision.Action == Held:
+	case m.waitsForKey(r):
 		return queue.Held, 0
 	case r.decision.Action == Passed:
 		return queue.Clear, 0
@@ -140,8 +155,9 @@ func (m *message) record(kind queue.Kind, n int) queue.Message {
 }
 
 func (m *message) copyOf(r *recipient, kind queue.Kind) (queue.Copy, error) {
-	c := queue.Copy{
-		To: r.rcpt.To, Notify: r.rcpt.Notify, ORcpt: r.rcpt.ORcpt, Rule: ruleName(r.decision), Said: r.err,
+	c := queue.Copy{To: r.rcpt.To, Notify: r.rcpt.Notify, ORcpt: r.rcpt.ORcpt, Rule: ruleName(r.decision)}
+	if kind != queue.Held {
+		c.Said = r.err
 	}
 	if kind != queue.Sealed {
 		return c, nil

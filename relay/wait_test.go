@@ -307,3 +307,34 @@ var (
 	_ relay.Forwarder = (*upstream.Client)(nil)
 	_                 = reply.New
 )
+
+// Nothing is answered 250 for a held recipient unless the queue has the
+// message, and a client that comes again for another recipient leaves no second
+// copy here.
+func TestHeldIsOnlyAnsweredForWhenKept(t *testing.T) {
+	rule := policy.Rule{Name: "wait for keys", NoKey: policy.Hold}
+	t.Run("without a queue", func(t *testing.T) {
+		h := newHouse(t, rule)
+		if said := h.send(t, testClient(), "Subject: x\r\n\r\nbody\r\n", "nokey@example.org"); said[0].Code != 451 {
+			t.Error(said)
+		}
+	})
+	t.Run("stopping", func(t *testing.T) {
+		k := newKeeper(t, rule)
+		tx, _ := k.begin(t, testClient(), "nokey@example.org")
+		ctx, cancel := context.WithCancel(t.Context())
+		cancel()
+		if said := tx.Data(ctx, strings.NewReader("Subject: x\r\n\r\nbody\r\n")); said[0].Positive() {
+			t.Error(said)
+		}
+	})
+	t.Run("beside a recipient for whom the client comes again", func(t *testing.T) {
+		k := newKeeper(t, rule)
+		k.settings.Waiting.Trouble = false
+		k.person(t, "anna@example.org", testkit.Leaf{})
+		said := k.send(t, testClient(), "Subject: x\r\n\r\nbody\r\n", "nokey@example.org", "anna@example.org")
+		if !said[0].Temporary() || k.store.Stats().Messages != 0 {
+			t.Errorf("%v, %d messages kept", said, k.store.Stats().Messages)
+		}
+	})
+}
