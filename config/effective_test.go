@@ -34,7 +34,7 @@ upstream:
   - {address: 127.0.0.1:10026, tls: none}
   - {address: "[::1]:26"}
 on_trouble: spool
-spool: {dir: spool, key_file: new.key, size: 1GiB, retry: [1s, 24h], expire: 48h, delay_notice: 0s, patience: 5s, deliveries: 3, hold_recheck: 1m, hold_expire: 72h}
+spool: {dir: spool, key_file: new.key, size: 1GiB, retry: [1s, 24h], expire: 48h, delay_notice: 0s, patience: 5s, deliveries: 3, hold_recheck: 1m, hold_expire: 72h, hold_notice: true}
 lookup:
   sources:
     - {name: local, type: files, dir: certs}

@@ -52,6 +52,10 @@ type Spool struct {
 	// For `no_key: hold`: how long a message waits for a certificate before its
 	// sender gets a failure notice.
 	HoldExpire time.Duration `yaml:"hold_expire" default:"168h" min:"1m" max:"8760h"`
+
+	// For `no_key: hold`: whether the recipient is told, once for each message,
+	// that it waits, who sent it, and that a certificate is wanted.
+	HoldNotice bool `yaml:"hold_notice" default:"false"`
 }
 
 // spool checks what concerns the spool, and what needs one.

@@ -104,6 +104,8 @@ func (d *delivery) body() (upstream.Body, error) {
 			return upstream.Body{}, damaged(err)
 		}
 		return upstream.Notice(notice), nil
+	case queue.Invite:
+		return invitation(stored)
 	}
 	return upstream.Body{}, fmt.Errorf("relay: no such kind of message: %q", d.item.Message.Kind)
 }

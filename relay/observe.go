@@ -25,7 +25,7 @@ var words = map[queue.Result]string{
 }
 
 var actions = map[queue.Kind]Action{
-	queue.Sealed: Sealed, queue.Clear: Passed, queue.AsCame: Passed, queue.Held: Held, queue.Notice: "notice",
+	queue.Sealed: Sealed, queue.Clear: Passed, queue.AsCame: Passed, queue.Held: Held, queue.Notice: "notice", queue.Invite: "notice",
 }
 
 func attemptLine(a queue.Attempt) logLine {

@@ -28,6 +28,10 @@ type Waiting struct {
 	Queue    Queue
 	Patience time.Duration // how long a client waits for upstream's own answer
 	Trouble  bool          // on_trouble: spool; otherwise only held messages wait
+	// Invite tells a recipient, once for each message, that it is held, and
+	// until when.
+	Invite     bool
+	HoldExpire time.Duration
 }
 
 // errNotKept is what a held recipient's client hears unless the queue has the
@@ -72,7 +76,7 @@ func (m *message) keep(ctx context.Context) {
 	}
 	entries, err := m.entries(keep)
 	if err == nil {
-		err = w.Queue.Put(ctx, append(entries, m.failures(failed)...)...)
+		err = w.Queue.Put(ctx, append(append(entries, m.failures(failed)...), m.invitations(keep)...)...)
 	}
 	m.settle(keep, failed, err)
 }

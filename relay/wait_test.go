@@ -338,3 +338,19 @@ func TestHeldIsOnlyAnsweredForWhenKept(t *testing.T) {
 		}
 	})
 }
+
+// A recipient without a key is told that something waits, and by whom; nothing
+// of the message stands in the notice.
+func TestInvitation(t *testing.T) {
+	k := newKeeper(t, policy.Rule{Name: "wait for keys", NoKey: policy.Hold})
+	k.settings.Waiting.Invite, k.settings.Waiting.HoldExpire = true, 7*24*time.Hour
+	canary := testkit.NewCanary(t)
+	sink := k.upstreamIsBack(t, testkit.SinkOptions{})
+	k.send(t, testClient(), statement(canary), "anna@example.org")
+	got := sink.Wait(t, 1)[0]
+	canary.Absent(t, "the notice", got.Raw)
+	if got.From != "" || got.To[0].Address != "anna@example.org" || !bytes.Contains(got.Raw, []byte("statements@bank.example")) {
+		t.Errorf("from %q to %v:\n%s", got.From, got.To, got.Raw)
+	}
+	testkit.Poll(t, "only the message", func() bool { return k.store.Stats().Messages == 1 })
+}

@@ -70,7 +70,10 @@ func (w *waitingRoom) waiting(cfg *config.Config) *relay.Waiting {
 	if w == nil || cfg.Spool == nil {
 		return nil
 	}
-	return &relay.Waiting{Queue: w.engine, Patience: cfg.Spool.Patience, Trouble: cfg.OnTrouble == "spool"}
+	return &relay.Waiting{
+		Queue: w.engine, Patience: cfg.Spool.Patience, Trouble: cfg.OnTrouble == "spool",
+		Invite: cfg.Spool.HoldNotice, HoldExpire: cfg.Spool.HoldExpire,
+	}
 }
 
 // adjust applies what a reload may change.

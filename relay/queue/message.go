@@ -9,7 +9,6 @@ import (
 	"time"
 
 	"sealpost/internal/address"
-	"sealpost/internal/reason"
 	"sealpost/relay/reply"
 	"sealpost/relay/spool"
 	"sealpost/relay/upstream"
@@ -26,11 +25,12 @@ const (
 	AsCame Kind = "as-came" // the whole message, which came encrypted
 	Held   Kind = "held"    // the whole message, to be sealed when there is a key
 	Notice Kind = "notice"  // a message of our own: a delivery status notification
+	Invite Kind = "invite"  // what a notice to a recipient without a key says, not yet written
 )
 
 func (k Kind) valid() bool {
 	switch k {
-	case Sealed, Clear, AsCame, Held, Notice:
+	case Sealed, Clear, AsCame, Held, Notice, Invite:
 		return true
 	}
 	return false
@@ -142,9 +142,3 @@ func readItem(s *spool.Store, ref spool.Ref) (Item, error) {
 	it.Copy, errCopy = readCopy(s, ref)
 	return it, errors.Join(errMessage, errCopy)
 }
-
-// Reasons of the queue's own.
-const (
-	reasonExpired reason.Token = "message-expired"
-	reasonDamaged reason.Token = "message-damaged"
-)
