@@ -40,7 +40,7 @@ func (m *message) process(ctx context.Context, content io.Reader) error {
 	if err != nil {
 		return readError(err)
 	}
-	m.header = msg.Header
+	m.header, m.size = msg.Header, counted.n
 	m.trace = received(m.client, m.relay.hostname, m.id, m.arrived)
 	if loops(msg.Header, m.relay.hostname) {
 		return reply.Errorf(554, reply.Enhanced{5, 4, 6}, reason.MailLoop, "Mail loop: too many hops")
