@@ -109,7 +109,7 @@ func status(r *recipient) (word string, said reply.Reply) {
 	case err == nil && r.outcome != nil:
 		return "sent", r.outcome.Reply
 	case err == nil:
-		return "deferred", reply.New(250, reply.Enhanced{4, 7, 1}, "waits for a certificate")
+		return "deferred", reply.New(450, reply.Enhanced{4, 7, 1}, "waits for a certificate")
 	case err.Reply.Permanent():
 		return "bounced", err.Reply
 	}
