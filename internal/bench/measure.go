@@ -32,7 +32,7 @@ func (s shape) String() string {
 
 // A sample is what one round has shown of one system.
 type sample struct {
-	rate     float64 // messages a second that arrived with all their copies
+	rate     float64 // messages a second that arrived with all their copies, without the pause of a sink that was away
 	accepted float64 // messages a second that the system took
 	cpu      float64 // milliseconds of processor time a message, whole process tree
 	pss      int64   // KiB, peak
@@ -61,7 +61,7 @@ func (s *system) measure(ctx context.Context, sh shape, n int) (sample, error) {
 	cpu := s.cpu() - tree
 	foreign := hostCPU() - host - cpu - (ownCPU() - own)
 	out := sample{
-		rate: float64(n) / r.Delivered.Seconds(), accepted: float64(n) / r.Accepted.Seconds(),
+		rate: float64(n) / (r.Delivered - r.Waited).Seconds(), accepted: float64(n) / r.Accepted.Seconds(),
 		cpu: cpu.Seconds() * 1000 / float64(n), pss: peak(), p50: r.Percentile(0.5), p99: r.Percentile(0.99),
 		foreign: max(0, foreign.Seconds()/wall.Seconds()), retries: r.Retries,
 	}

@@ -115,13 +115,16 @@ func (r report) all() *table {
 		if base, ok := r.find(x.shape, plain); ok && x.system != plain {
 			times = ratio(x.times(base))
 		}
-		cpu, pss := "", ""
+		cpu, pss, p50, p99 := "", "", milliseconds(x.p50()), milliseconds(x.p99())
+		if x.system == spooled {
+			p50, p99 = "", "" // how long the sink was away
+		}
 		if x.system != nothing {
 			cpu, pss = number(x.cpu().median), fmt.Sprintf("%.0f", float64(x.pss())/1024)
 		}
 		rate := x.rate()
 		t.add(x.system, fmt.Sprintf("%s (%s..%s)", number(rate.median), number(rate.min), number(rate.max)),
-			times, number(x.accepted().median), cpu, pss, milliseconds(x.p50()), milliseconds(x.p99()))
+			times, number(x.accepted().median), cpu, pss, p50, p99)
 	}
 	return t
 }

@@ -33,6 +33,7 @@ type Options struct {
 type Result struct {
 	Accepted   time.Duration   // until the relay had taken everything
 	Delivered  time.Duration   // until everything had arrived
+	Waited     time.Duration   // with Away: from Accepted until the first copy arrived
 	Latency    []time.Duration // from MAIL to the arrival of the last copy; sorted
 	Duplicates int
 	Retries    int    // messages that were refused for now, or lost their connection
@@ -53,6 +54,7 @@ type run struct {
 	begun, complete   []int64        // nanoseconds since start, by message; complete by the sink
 	copies            []atomic.Int32 // delivered recipients, by message
 	open              atomic.Int64   // messages that have not arrived completely
+	firstCopy         atomic.Int64   // nanoseconds since start
 	done              chan struct{}  // closed when open is 0
 	start             time.Time
 	sample            atomic.Pointer[string]
@@ -82,6 +84,7 @@ func (r *run) arrived(seq, rcpts int, sample []byte) {
 	if r.sample.Load() == nil {
 		s := string(sample)
 		r.sample.CompareAndSwap(nil, &s)
+		r.firstCopy.CompareAndSwap(0, int64(time.Since(r.start)))
 	}
 	switch n := int(r.copies[i].Add(int32(rcpts))); {
 	case n > r.recipients:
@@ -119,6 +122,9 @@ func Run(ctx context.Context, o Options) (Result, error) {
 		return Result{}, fmt.Errorf("%d of %d messages have not arrived: %w", r.open.Load(), o.Messages, ctx.Err())
 	}
 	out.Delivered = time.Duration(slices.Max(r.complete))
+	if o.Away {
+		out.Waited = time.Duration(r.firstCopy.Load()) - out.Accepted
+	}
 	for i, t := range r.complete {
 		out.Latency = append(out.Latency, time.Duration(t-r.begun[i]))
 	}
