@@ -7,6 +7,7 @@ import (
 	"log/slog"
 	"net/netip"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 
@@ -55,7 +56,25 @@ type house struct {
 	relay     *relay.Relay
 	settings  *relay.Settings
 	pool      *spill.Pool
-	log       bytes.Buffer
+	log       logBuffer
+}
+
+// logBuffer is a log that is written and read at the same time.
+type logBuffer struct {
+	mu sync.Mutex
+	b  bytes.Buffer
+}
+
+func (l *logBuffer) Write(p []byte) (int, error) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.b.Write(p)
+}
+
+func (l *logBuffer) Bytes() []byte {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return bytes.Clone(l.b.Bytes())
 }
 
 const listener = "127.0.0.1:25"

@@ -27,7 +27,7 @@ func (t *transaction) logRefusedRcpt(r intake.Rcpt, d Decision) {
 func (t *transaction) logMessage(m *message) {
 	attrs := append(make([]slog.Attr, 0, 10),
 		slog.String("id", t.id),
-		slog.String("client", t.client.Remote.String()),
+		slog.String("client", clientAddr(t.client)),
 		slog.String("helo", t.client.Hello),
 		slog.String("proto", t.client.With()),
 		slog.String("from", "<"+t.mail.From.String()+">"),
@@ -70,6 +70,14 @@ func (t *transaction) logRecipient(r *recipient, m *message) {
 	}
 	l.status, l.said = status(r)
 	l.write(t.relay.log, now)
+}
+
+// clientAddr is the client's address and port; a trusted peer may withhold it.
+func clientAddr(c *intake.Client) string {
+	if !c.Remote.IsValid() {
+		return "unknown"
+	}
+	return c.Remote.String()
 }
 
 func ruleName(d Decision) string {
