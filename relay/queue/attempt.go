@@ -29,7 +29,7 @@ const (
 type Attempt struct {
 	Item    Item // what could be read of it
 	Result  Result
-	Outcome *upstream.Outcome // nil when upstream was not asked
+	Outcome *upstream.Outcome // nil when it did not come to upstream
 	Err     error             // nil when Result is Sent
 	Arrived time.Time
 	Began   time.Time
@@ -46,7 +46,7 @@ func (e *Engine) try(p *parcel, t try) {
 	v := judge(e.ctx, err)
 	e.mu.Lock()
 	e.health.end(t)
-	if outcome != nil || err == nil {
+	if outcome != nil {
 		e.learn(v, t, e.elapsed())
 	}
 	e.mu.Unlock()
@@ -79,7 +79,7 @@ func (e *Engine) deliver(p *parcel) (Item, *upstream.Outcome, error) {
 	e.counts.Attempts++
 	e.mu.Unlock()
 	outcome, err := e.deliverer.Deliver(e.ctx, it)
-	if outcome == nil {
+	if outcome == nil && err == nil {
 		outcome = &upstream.Outcome{}
 	}
 	return it, outcome, err
@@ -123,6 +123,7 @@ func (e *Engine) release(p *parcel) {
 		p.note = n.encode()
 		p.status &^= needsKey
 		p.due = e.elapsed()
+		e.age(p.msg)
 	})
 }
 

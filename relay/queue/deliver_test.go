@@ -196,7 +196,7 @@ func TestJudge(t *testing.T) {
 		{nil, taken},
 		{errSaid(550), refused}, {errSaid(450), putOff}, {errAway(), unreachable},
 		{errLost(upstream.NotTaken), strained}, {errLost(upstream.MaybeTaken), strained},
-		{failure(upstream.StageMail, 0, 452, reply.Enhanced{4, 3, 1}, reason.UpstreamDeferred), strained},
+		{failure(upstream.StageMail, 0, 452, reply.Enhanced{4, 3, 1}, reason.UpstreamDeferred), crowded},
 		{failure(upstream.StageGreeting, 0, 451, reply.Enhanced{}, reason.UpstreamUnreachable), unreachable},
 		{failure(upstream.StageTLS, 0, 451, reply.Enhanced{}, reason.UpstreamTLS), unreachable},
 		{failure(upstream.StageAuth, 0, 451, reply.Enhanced{}, reason.UpstreamAuth), unreachable},

@@ -3,6 +3,7 @@ package queue
 import (
 	"time"
 
+	"sealpost/internal/reason"
 	"sealpost/relay/reply"
 )
 
@@ -14,6 +15,9 @@ const (
 	gather = time.Minute
 	// again is the wait before what the spool refused is tried once more.
 	again = time.Minute
+	// lookAgain is the wait before a message that is due because of its age,
+	// and yet may be delivered any moment, is looked at once more.
+	lookAgain = 5 * time.Minute
 )
 
 // plan sets when something is to be done about a message as a whole. The
@@ -125,14 +129,14 @@ func (e *Engine) lookAtAge(m *message) (expired, late []*parcel) {
 			expired = append(expired, p)
 			continue
 		default:
-			next = min(next, now+again)
+			next = min(next, now+lookAgain)
 		}
 		if delayed && (p.lane == resting && p.status.has(tried) || p.lane == ready && e.health.away) {
 			late = append(late, p)
 		}
 	}
 	if e.times.DelayAfter > 0 && !m.noticed() {
-		next = min(next, max(now+again, now+m.arrival.Add(e.times.DelayAfter).Sub(wall)))
+		next = min(next, max(now+lookAgain, now+m.arrival.Add(e.times.DelayAfter).Sub(wall)))
 	}
 	m.checkAt = next
 	return expired, late
@@ -146,6 +150,6 @@ func (e *Engine) expire(p *parcel) {
 	if n.Reply == (reply.Reply{}) {
 		n = n.after(errExpired.Because(err), nil)
 	}
-	n.Status, n.Reason = errExpired.Reply.Enhanced, reasonExpired
+	n.Status, n.Reason = errExpired.Reply.Enhanced, reason.MessageExpired
 	e.fail(p, Expired, n, Attempt{Item: it, Err: errExpired, Arrived: p.msg.arrival, Began: e.wall()})
 }

@@ -102,8 +102,7 @@ func (h *health) widen() {
 	}
 }
 
-// strained notes a connection that broke or was too slow. It halves the limit
-// once for all deliveries that were under way together.
+// strained notes a connection that broke or was too slow.
 func (h *health) strained(t try, now time.Duration, retry Times) (lost bool) {
 	if t.id == "" || t.id != h.worst {
 		h.strains, h.worst = h.strains+1, t.id
@@ -111,11 +110,16 @@ func (h *health) strained(t try, now time.Duration, retry Times) (lost bool) {
 	if h.away || h.strains >= maxStrains {
 		return h.unreachable(t, now, retry)
 	}
+	h.halve(t, now)
+	return false
+}
+
+// halve lowers the limit, once for all deliveries that were under way together.
+func (h *health) halve(t try, now time.Duration) {
 	if t.began > h.cut {
 		h.limit = max(1, h.limit/2)
 		h.threshold, h.credit, h.cut = h.limit, 0, now
 	}
-	return false
 }
 
 // unreachable notes that no connection could be made. Deliveries that began

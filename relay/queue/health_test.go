@@ -4,6 +4,10 @@ import (
 	"fmt"
 	"testing"
 	"time"
+
+	"sealpost/internal/reason"
+	"sealpost/relay/reply"
+	"sealpost/relay/upstream"
 )
 
 // While upstream is away one parcel at a time is tried, however many wait.
@@ -104,6 +108,25 @@ func TestBreakingConnectionsCountAsAway(t *testing.T) {
 	if !h.away {
 		t.Error("not away")
 	}
+}
+
+// An answer is an answer: "too busy" narrows the limit, and never counts as
+// away.
+func TestCrowded(t *testing.T) {
+	inWorld(t, Options{Workers: 8}, func(w *world) {
+		w.upstream.set(func() {
+			w.upstream.behave = func(Item) error {
+				return failure(upstream.StageMail, upstream.NotTaken, 452, reply.Enhanced{4, 3, 1}, reason.UpstreamDeferred)
+			}
+		})
+		for i := range 30 {
+			w.put(mail(fmt.Sprintf("A%d", i), "anna@example.org"))
+		}
+		w.sleep(30 * time.Second)
+		if s := w.engine.Stats(); s.Limit != 1 || s.Away || s.Counts.Deferred != 30 {
+			t.Errorf("%+v", s)
+		}
+	})
 }
 
 func TestHalvesOnceForOneRound(t *testing.T) {

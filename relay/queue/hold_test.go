@@ -93,6 +93,21 @@ func TestReleasedIsNotTooOld(t *testing.T) {
 	})
 }
 
+// It is given up though upstream is away all the time, and the sender is told.
+func TestReleasedExpiresWhileAway(t *testing.T) {
+	opt := Options{Times: Times{HoldExpire: 240 * time.Hour, Expire: 24 * time.Hour, DelayAfter: -1}}
+	inWorld(t, opt, func(w *world) {
+		w.put(held("A1", "anna@example.org"))
+		w.sleep(100 * time.Hour)
+		w.upstream.setAway(true)
+		w.keys.learn("anna@example.org")
+		w.sleep(26 * time.Hour)
+		if c := w.engine.Stats().Counts; c.Expired != 1 || c.Failures != 1 {
+			t.Errorf("%+v", c)
+		}
+	})
+}
+
 // A key that is gone again when the copy's turn comes is asked for again.
 func TestKeyThatVanishes(t *testing.T) {
 	inWorld(t, Options{}, func(w *world) {

@@ -18,6 +18,7 @@ const (
 	taken       verdict = iota
 	refused             // for good
 	putOff              // upstream answered: not now
+	crowded             // upstream answered: not so many at once
 	strained            // the connection broke, or was too slow
 	unreachable         // there was no connection
 	stumbled            // our own trouble; nothing was learned of upstream
@@ -71,7 +72,7 @@ func judgeStage(f *upstream.Failure) verdict {
 		return strained
 	case reason.UpstreamDeferred:
 		if f.Stage == upstream.StageMail {
-			return strained // "too busy", before anything was said of the message
+			return crowded // "too busy", before anything was said of the message
 		}
 		return putOff
 	case reason.UpstreamLacks:
@@ -106,6 +107,11 @@ func (e *Engine) learn(v verdict, t try, now time.Duration) {
 		if e.health.answered(v != putOff) {
 			e.log.Info("queue: upstream is back")
 		}
+	case crowded:
+		if e.health.answered(false) {
+			e.log.Info("queue: upstream is back")
+		}
+		e.health.halve(t, now)
 	case strained:
 		if e.health.strained(t, now, e.times) {
 			e.log.Warn("queue: connections to upstream break: it counts as away")

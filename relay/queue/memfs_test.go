@@ -32,19 +32,13 @@ type memData struct{ b []byte }
 
 func newMemFS() *memFS { return &memFS{files: map[string]*memData{}} }
 
-// copyNow is the disk as it stands. The caller may hold m.mu.
+// copyNow is the disk as it stands. The caller holds m.mu.
 func (m *memFS) copyNow() *memFS {
 	c := newMemFS()
 	for name, d := range m.files {
 		c.files[name] = &memData{bytes.Clone(d.b)}
 	}
 	return c
-}
-
-func (m *memFS) snapshot() *memFS {
-	m.mu.Lock()
-	defer m.mu.Unlock()
-	return m.copyNow()
 }
 
 // setBroken makes every change fail from now on, or work again.

@@ -270,7 +270,10 @@ func TestRowHasPostfixsMembers(t *testing.T) {
 }
 
 func TestStates(t *testing.T) {
-	for _, s := range States() {
+	for i, s := range States() {
+		if s.rank() != i {
+			t.Errorf("%s has rank %d", s, s.rank())
+		}
 		if got, err := ParseState(string(s)); got != s || err != nil {
 			t.Errorf("%s: %s, %v", s, got, err)
 		}

@@ -14,8 +14,9 @@ import (
 
 // A Deliverer brings one copy to upstream. Its error says by its *reply.Error
 // and its *upstream.Failure what is to be done: 5yz is final, everything else
-// is tried again. spool.ErrDamaged in it means that the body is lost. It
-// returns soon after ctx ends.
+// is tried again. spool.ErrDamaged in it means that the body is lost. Without
+// an Outcome an error says nothing about upstream. It returns soon after ctx
+// ends.
 type Deliverer interface {
 	Deliver(ctx context.Context, it Item) (*upstream.Outcome, error)
 }

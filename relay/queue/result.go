@@ -12,8 +12,8 @@ import (
 
 // Our own words for what ends a message without upstream's.
 var (
-	errDamaged = reply.Errorf(554, reply.Enhanced{5, 3, 0}, reasonDamaged, "The stored message was found damaged and cannot be delivered")
-	errExpired = reply.Errorf(554, reply.Enhanced{5, 4, 7}, reasonExpired, "The message could not be delivered in time")
+	errDamaged = reply.Errorf(554, reply.Enhanced{5, 3, 0}, reason.MessageDamaged, "The stored message was found damaged and cannot be delivered")
+	errExpired = reply.Errorf(554, reply.Enhanced{5, 4, 7}, reason.MessageExpired, "The message could not be delivered in time")
 )
 
 // change alters an active parcel, writes it to the spool and puts it where it

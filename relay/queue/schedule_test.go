@@ -160,7 +160,7 @@ func TestNothingExpiresUntried(t *testing.T) {
 		}
 		w.sleep(time.Second)
 		w.stop()
-		time.Sleep(30 * 24 * time.Hour)
+		w.sleep(30 * 24 * time.Hour)
 		w.start()
 		w.sleep(2 * time.Minute)
 		w.upstream.setAway(false)

@@ -20,6 +20,19 @@ const (
 // States gives every state, the liveliest first.
 func States() []State { return []State{Active, Deferred, NoKey, Hold} }
 
+// rank is the place in States.
+func (s State) rank() int {
+	switch s {
+	case Active:
+		return 0
+	case Deferred:
+		return 1
+	case NoKey:
+		return 2
+	}
+	return 3
+}
+
 // ErrState is the error of ParseState.
 var ErrState = errors.New("not a state of the queue")
 

@@ -67,39 +67,36 @@ type Stats struct {
 func (e *Engine) Stats() Stats {
 	e.mu.Lock()
 	defer e.mu.Unlock()
-	s := Stats{Queues: make(map[State]QueueStats), Counts: e.counts, Away: e.health.away, Busy: e.health.busy, Limit: e.health.limit}
-	for _, state := range States() {
-		s.Queues[state] = QueueStats{}
-	}
+	states := States()
+	queues := make([]QueueStats, len(states))
 	for _, m := range e.messages {
-		s.add(m)
+		m.addTo(queues)
+	}
+	s := Stats{Queues: make(map[State]QueueStats), Counts: e.counts, Away: e.health.away, Busy: e.health.busy, Limit: e.health.limit}
+	for i, state := range states {
+		s.Queues[state] = queues[i]
 	}
 	return s
 }
 
-func (s *Stats) add(m *message) {
-	parcels := map[State]int{}
+// addTo counts a message's parcels in the queues, which are in the order of
+// States.
+func (m *message) addTo(queues []QueueStats) {
+	liveliest := len(queues)
 	for i := range m.parcels {
 		if p := &m.parcels[i]; p.lane != gone {
-			parcels[p.state()]++
+			rank := p.state().rank()
+			queues[rank].Parcels++
+			liveliest = min(liveliest, rank)
 		}
 	}
-	counted := false
-	for _, state := range States() {
-		n := parcels[state]
-		if n == 0 {
-			continue
-		}
-		q := s.Queues[state]
-		q.Parcels += n
-		if !counted {
-			counted = true
-			q.Messages++
-			if q.Oldest.IsZero() || m.arrival.Before(q.Oldest) {
-				q.Oldest = m.arrival
-			}
-		}
-		s.Queues[state] = q
+	if liveliest == len(queues) {
+		return
+	}
+	q := &queues[liveliest]
+	q.Messages++
+	if q.Oldest.IsZero() || m.arrival.Before(q.Oldest) {
+		q.Oldest = m.arrival
 	}
 }
 

@@ -45,7 +45,7 @@ func (e *Engine) later(p *parcel, v verdict, a Attempt) {
 	expired := !e.wall().Before(e.expiry(p)) && (v != unreachable || e.health.misses >= sureMisses)
 	e.mu.Unlock()
 	if expired {
-		n.Status, n.Reason = errExpired.Reply.Enhanced, reasonExpired
+		n.Status, n.Reason = errExpired.Reply.Enhanced, reason.MessageExpired
 		e.fail(p, Expired, n, a)
 		return
 	}
