@@ -18,6 +18,7 @@
 //	journal-spare         preallocated room for the next snapshot
 //	body-<uid>            the body of one message
 //	quarantine/           what was found damaged, with a note for each
+//	control.sock          where the running server can be asked; not the spool's
 //
 // # At rest
 //

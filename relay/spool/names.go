@@ -7,6 +7,10 @@ import (
 	"strings"
 )
 
+// SocketName is kept for the socket on which the process that has the spool
+// can be asked about it. The spool itself leaves it alone.
+const SocketName = "control.sock"
+
 const (
 	lockName      = "lock"
 	formatName    = "spool.format"
@@ -38,7 +42,7 @@ func listDir(f FS) (listing, error) {
 	}
 	for _, name := range names {
 		switch name {
-		case lockName, quarantineDir + "/":
+		case lockName, quarantineDir + "/", SocketName + "/":
 		case formatName:
 			l.format = true
 		case formatName + newSuffix:

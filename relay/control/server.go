@@ -1,0 +1,124 @@
+package control
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io/fs"
+	"iter"
+	"log/slog"
+	"net"
+	"net/http"
+	"os"
+	"time"
+
+	"sealpost/relay/queue"
+)
+
+// A Queue is what an operator may do: the methods of queue.Engine, which a
+// Client has too.
+type Queue interface {
+	List(ctx context.Context, f queue.Filter) iter.Seq2[queue.Row, error]
+	Show(ctx context.Context, id string) (queue.Detail, error)
+	Retry(ctx context.Context, f queue.Filter) (queue.Changed, error)
+	Hold(ctx context.Context, f queue.Filter) (queue.Changed, error)
+	Release(ctx context.Context, f queue.Filter) (queue.Changed, error)
+	Delete(ctx context.Context, f queue.Filter) (queue.Changed, error)
+}
+
+// Options configure a Server. All are needed.
+type Options struct {
+	// Dir is the spool's directory. The caller has the spool: a socket that
+	// lies there is what a process that was killed has left.
+	Dir   string
+	Queue Queue
+	Log   *slog.Logger
+}
+
+const (
+	maxRequest = 1 << 20          // bytes: some ten thousand ids
+	maxAtOnce  = 16               // requests; more of them wait
+	maxStall   = 10 * time.Minute // of a reader: someone pages through a listing
+	maxAsking  = 10 * time.Second // for a request to come
+	maxEnding  = 2 * time.Second  // for requests under way at the stop
+)
+
+// A Server answers at the socket until Stop.
+type Server struct {
+	opt   Options
+	http  *http.Server
+	slots chan struct{} // one for each request under way
+	end   context.CancelFunc
+	done  chan struct{}
+}
+
+// Listen opens the socket and answers. Nothing is left when it fails.
+func Listen(opt Options) (*Server, error) {
+	l, err := listen(opt.Dir)
+	if err != nil {
+		return nil, err
+	}
+	ctx, cancel := context.WithCancel(context.Background())
+	s := &Server{opt: opt, slots: make(chan struct{}, maxAtOnce), end: cancel, done: make(chan struct{})}
+	s.http = &http.Server{
+		Handler:        s.handler(),
+		ReadTimeout:    maxAsking,
+		IdleTimeout:    maxAsking,
+		MaxHeaderBytes: 8 << 10,
+		BaseContext:    func(net.Listener) context.Context { return ctx },
+		ErrorLog:       slog.NewLogLogger(opt.Log.Handler(), slog.LevelWarn),
+	}
+	go func() {
+		defer close(s.done)
+		if err := s.http.Serve(l); err != nil && !errors.Is(err, http.ErrServerClosed) {
+			opt.Log.Error("the control socket does not answer any more", "socket", l.Addr().String(), "error", err)
+		}
+	}()
+	return s, nil
+}
+
+// listen makes the socket; one that nobody listens on any more goes first.
+func listen(dir string) (net.Listener, error) {
+	path, err := socketPath(dir)
+	if err != nil {
+		return nil, err
+	}
+	st, err := os.Lstat(path)
+	switch {
+	case errors.Is(err, fs.ErrNotExist):
+	case err != nil:
+		return nil, fmt.Errorf("control socket: %w", err)
+	case st.Mode().Type() != fs.ModeSocket:
+		return nil, fmt.Errorf("control socket: %s is there and not a socket: move it away", path)
+	default:
+		if err := os.Remove(path); err != nil {
+			return nil, fmt.Errorf("control socket: %w", err)
+		}
+	}
+	l, err := net.Listen("unix", path)
+	if err != nil {
+		return nil, fmt.Errorf("control socket: %w", err)
+	}
+	// Until now the directory alone has kept others away.
+	if err := os.Chmod(path, 0o600); err != nil {
+		return nil, fmt.Errorf("control socket: %w", errors.Join(err, l.Close()))
+	}
+	return l, nil
+}
+
+// Stop removes the socket and lets requests under way finish for a moment.
+// When it returns no request uses the queue any more.
+func (s *Server) Stop(ctx context.Context) error {
+	ctx, cancel := context.WithTimeout(ctx, maxEnding)
+	defer cancel()
+	err := s.http.Shutdown(ctx)
+	s.end()
+	if errors.Is(err, context.DeadlineExceeded) || errors.Is(err, context.Canceled) {
+		err = s.http.Close()
+	}
+	<-s.done
+	for range cap(s.slots) {
+		s.slots <- struct{}{}
+	}
+	return err
+}
