@@ -29,6 +29,7 @@ type commands struct {
 	Explain explainCommand `cmd:"" help:"Show which rule decides and what a client would hear; nothing is sent."`
 	Seal    sealCommand    `cmd:"" help:"Seal one message, from standard input to standard output."`
 	Open    openCommand    `cmd:"" help:"Open one sealed message, from standard input to standard output."`
+	Queue   queueCommand   `cmd:"" help:"Show and steer what waits in the spool, while the server runs or not."`
 	Health  healthCommand  `cmd:"" help:"Ask a running server whether it is well; for monitoring and containers."`
 	Version versionCommand `cmd:"" help:"Print version, commit and Go version."`
 }

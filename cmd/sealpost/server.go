@@ -14,6 +14,7 @@ import (
 
 	"sealpost/config"
 	"sealpost/relay"
+	"sealpost/relay/control"
 	"sealpost/relay/intake"
 	"sealpost/relay/spill"
 )
@@ -28,7 +29,8 @@ type server struct {
 	spill      *spill.Pool
 	relay      *relay.Relay
 	rooms      atomic.Pointer[rooms]
-	waiting    *waitingRoom // nil without a spool
+	waiting    *waitingRoom    // nil without a spool
+	control    *control.Server // nil without a spool
 	retired    retirees
 	doors      []*door
 	monitor    *monitor
@@ -81,6 +83,9 @@ func (s *server) start() error {
 		Hostname: s.config.Hostname, Settings: r.settings, Spill: s.spill, Metrics: s.metrics.relay, Log: s.log,
 	})
 	s.waiting.start(s.relay)
+	if s.control, err = startControl(s.config, s.waiting, s.log); err != nil {
+		return err
+	}
 	for i := range s.config.Listen {
 		if err := s.openDoor(&s.config.Listen[i]); err != nil {
 			return err
@@ -221,6 +226,9 @@ func (s *server) stop() error {
 			err = errors.Join(err, fmt.Errorf("not every transaction ended within limits.shutdown_timeout: %w", e))
 		}
 		<-d.done
+	}
+	if s.control != nil {
+		err = errors.Join(err, s.control.Stop(ctx))
 	}
 	err = errors.Join(err, s.waiting.stop(ctx))
 	if s.monitor != nil {
