@@ -85,30 +85,23 @@ func openOffline(c *config.Spool, messages io.Writer) (*openQueue, error) {
 
 // queueFilter chooses messages. All conditions that are given must hold.
 type queueFilter struct {
-	IDs       []word   `arg:"" optional:"" name:"id" help:"Queue ids, as the 250 and the log have them."`
-	Recipient word     `help:"Only recipients like this: * stands for any run of characters, ? for one." placeholder:"PATTERN"`
-	Domain    word     `help:"Only recipients in this domain." placeholder:"DOMAIN"`
-	Sender    word     `help:"Only messages from senders like this; '<>' is the null sender." placeholder:"PATTERN"`
-	Older     age      `help:"Only messages that came longer ago, as in 90m, 12h or 5d." placeholder:"AGE"`
-	Younger   age      `help:"Only messages that came since, as in 30s." placeholder:"AGE"`
-	State     []string `help:"Only recipients in these states: active, deferred, no-key, hold." placeholder:"STATE"`
+	IDs       []word `arg:"" optional:"" name:"id" help:"Queue ids, as the 250 and the log have them."`
+	Recipient word   `help:"Only recipients like this: * stands for any run of characters, ? for one." placeholder:"PATTERN"`
+	Domain    word   `help:"Only recipients in this domain." placeholder:"DOMAIN"`
+	Sender    word   `help:"Only messages from senders like this; '<>' is the null sender." placeholder:"PATTERN"`
+	Older     age    `help:"Only messages that came longer ago, as in 90m, 12h or 5d." placeholder:"AGE"`
+	Younger   age    `help:"Only messages that came since, as in 30s." placeholder:"AGE"`
+	State     states `help:"Only recipients in these states: active, deferred, no-key, hold." placeholder:"STATE"`
 }
 
 // filter is what the queue understands.
 func (f queueFilter) filter() (queue.Filter, error) {
 	q := queue.Filter{
 		Recipient: string(f.Recipient), Sender: string(f.Sender), Domain: string(f.Domain),
-		OlderThan: time.Duration(f.Older), YoungerThan: time.Duration(f.Younger),
+		OlderThan: time.Duration(f.Older), YoungerThan: time.Duration(f.Younger), States: f.State,
 	}
 	for _, id := range f.IDs {
 		q.IDs = append(q.IDs, string(id))
-	}
-	for _, text := range f.State {
-		state, err := queue.ParseState(text)
-		if err != nil {
-			return q, usageError{fmt.Errorf("--state: %w", err)}
-		}
-		q.States = append(q.States, state)
 	}
 	// A pattern would match nothing here, without a word.
 	if _, err := address.Domain(q.Domain); q.Domain != "" && err != nil && !strings.HasPrefix(q.Domain, "[") {
@@ -135,6 +128,21 @@ func (w *word) UnmarshalText(text []byte) error {
 	return nil
 }
 
+// states are states of the queue, with commas between them.
+type states []queue.State
+
+// UnmarshalText adds to those that were named before.
+func (s *states) UnmarshalText(text []byte) error {
+	for name := range strings.SplitSeq(string(text), ",") {
+		state, err := queue.ParseState(name)
+		if err != nil {
+			return err
+		}
+		*s = append(*s, state)
+	}
+	return nil
+}
+
 // An age is a duration that may be written in days too.
 type age time.Duration
 
@@ -150,13 +158,4 @@ func (a *age) UnmarshalText(text []byte) error {
 	}
 	*a = age(d * unit)
 	return nil
-}
-
-// startControl lets `sealpost queue` ask the running server; nil without a
-// spool.
-func startControl(cfg *config.Config, w *waitingRoom, log *slog.Logger) (*control.Server, error) {
-	if w == nil {
-		return nil, nil
-	}
-	return control.Listen(control.Options{Dir: string(cfg.Spool.Dir), Queue: w.engine, Log: log})
 }

@@ -83,7 +83,7 @@ func (s *server) start() error {
 		Hostname: s.config.Hostname, Settings: r.settings, Spill: s.spill, Metrics: s.metrics.relay, Log: s.log,
 	})
 	s.waiting.start(s.relay)
-	if s.control, err = startControl(s.config, s.waiting, s.log); err != nil {
+	if s.control, err = s.startControl(); err != nil {
 		return err
 	}
 	for i := range s.config.Listen {
@@ -227,10 +227,7 @@ func (s *server) stop() error {
 		}
 		<-d.done
 	}
-	if s.control != nil {
-		err = errors.Join(err, s.control.Stop(ctx))
-	}
-	err = errors.Join(err, s.waiting.stop(ctx))
+	err = errors.Join(err, s.stopControl(ctx), s.waiting.stop(ctx))
 	if s.monitor != nil {
 		err = errors.Join(err, s.monitor.stop())
 	}
