@@ -202,7 +202,11 @@ func (r *rooms) openUpstream(cfg *config.Config, log *slog.Logger) error {
 	o := upstream.Options{
 		Hostname: cfg.Hostname, Log: log,
 		MaxConnections: l.Connections, MaxMessages: l.MessagesPerConnection, IdleTimeout: l.IdleTimeout,
-		Timeouts: upstream.Timeouts{Dial: l.ConnectTimeout, Command: l.CommandTimeout, End: l.EndTimeout},
+		Timeouts: upstream.Timeouts{
+			Dial: l.ConnectTimeout, Command: l.CommandTimeout, End: l.EndTimeout,
+			// DATA is a command too; RFC 5321 section 4.5.3.2.4 gives it less than others.
+			Data: min(l.CommandTimeout, 2*time.Minute),
+		},
 	}
 	for i := range cfg.Upstream {
 		u := &cfg.Upstream[i]
