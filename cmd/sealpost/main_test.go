@@ -168,6 +168,13 @@ func (in *installation) start(t testing.TB) {
 // startWith is start with more variables in the environment.
 func (in *installation) startWith(t testing.TB, env ...string) {
 	t.Helper()
+	t.Cleanup(func() { in.stop(t) })
+	in.launch(t, env...)
+}
+
+// launch begins a process that whoever started the first one will stop.
+func (in *installation) launch(t testing.TB, env ...string) {
+	t.Helper()
 	in.cmd = command(t, "serve", "--config", in.config)
 	log, err := os.OpenFile(filepath.Join(in.dir, "log"), os.O_CREATE|os.O_WRONLY|os.O_APPEND, 0o600)
 	if err != nil {
@@ -185,7 +192,6 @@ func (in *installation) startWith(t testing.TB, env ...string) {
 		_ = in.cmd.Wait() // the exit code is in ProcessState
 		close(in.ended)
 	}()
-	t.Cleanup(func() { in.stop(t) })
 	testkit.Poll(t, "sealpost at "+in.addr, func() bool {
 		select {
 		case <-in.ended:
@@ -200,6 +206,9 @@ func (in *installation) startWith(t testing.TB, env ...string) {
 // stop sends SIGTERM; the exit code must be in.exit.
 func (in *installation) stop(t testing.TB) {
 	t.Helper()
+	if in.ended == nil {
+		return // it could not be started
+	}
 	select {
 	case <-in.ended:
 	default:

@@ -1,0 +1,117 @@
+package main
+
+import (
+	"bytes"
+	"fmt"
+	"path/filepath"
+	"strings"
+	"testing"
+
+	"sealpost/internal/certificate"
+	"sealpost/internal/testkit"
+	"sealpost/relay/queue"
+	"sealpost/smime"
+)
+
+// spoolSection is a spool that loses no time; more is put into it.
+func spoolSection(more string) string {
+	return "spool: {dir: spool, key_file: spool.key, retry: [1s], patience: 2s, hold_recheck: 1s, delay_notice: 0s" + more + "}\n"
+}
+
+// spooled is configure with a spool.
+func (in *installation) spooled(t testing.TB, upstream, extra string) {
+	t.Helper()
+	if !strings.Contains(extra, "spool: {") {
+		extra = spoolSection("") + extra
+	}
+	if !strings.Contains(extra, "on_trouble:") {
+		extra = "on_trouble: spool\n" + extra
+	}
+	in.configure(t, upstream, extra)
+}
+
+func (in *installation) spoolDir() string { return filepath.Join(in.dir, "spool") }
+
+// queued is how many messages wait, in these states or in all.
+func (in *installation) queued(t testing.TB, states ...queue.State) int {
+	t.Helper()
+	if len(states) == 0 {
+		states = queue.States()
+	}
+	n := 0
+	for _, s := range states {
+		n += int(in.metric(t, fmt.Sprintf("sealpost_queue_messages{queue=%q}", s)))
+	}
+	return n
+}
+
+func (in *installation) waitEmpty(t testing.TB) {
+	t.Helper()
+	testkit.Poll(t, "an empty queue", func() bool { return in.queued(t) == 0 })
+}
+
+// away reports whether upstream counts as away.
+func (in *installation) away(t testing.TB) bool {
+	t.Helper()
+	return in.metric(t, "sealpost_queue_upstream_away") == 1
+}
+
+// kill ends the process as a power failure would, with nothing said.
+func (in *installation) kill(t testing.TB) {
+	t.Helper()
+	if err := in.cmd.Process.Kill(); err != nil {
+		t.Fatal(err)
+	}
+	<-in.ended
+}
+
+// halt ends the process in good order and wants its exit code.
+func (in *installation) halt(t testing.TB) {
+	t.Helper()
+	in.stop(t)
+}
+
+// mail is submit with a sender and a message that names it.
+func (in *installation) mail(t testing.TB, from, message string, to ...string) string {
+	t.Helper()
+	d := in.dial(t)
+	defer d.Close()
+	d.say(t, "250", "MAIL FROM:<"+from+"> BODY=8BITMIME")
+	for _, r := range to {
+		d.say(t, "250", "RCPT TO:<"+r+">")
+	}
+	return d.data(t, message)
+}
+
+// unseal opens a sealed copy in this process, which is fast.
+func (id *reader) unseal(sealed []byte) ([]byte, error) {
+	return smime.Open(bytes.NewReader(sealed), smime.OpenOptions{Certificate: id.cert, Key: id.key})
+}
+
+// A reader is somebody's certificate and key.
+type reader struct {
+	cert *certificate.Certificate
+	key  any
+}
+
+func (in *installation) reader(t testing.TB, address string) *reader {
+	t.Helper()
+	id := in.identity(address)
+	if id == nil {
+		t.Fatalf("nobody is %s", address)
+	}
+	cert, err := certificate.Parse(id.Cert.Raw)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return &reader{cert, id.Key}
+}
+
+// unsealed wants an arrival to open to the message's entity.
+func (in *installation) unsealed(t testing.TB, a arrival, message string) {
+	t.Helper()
+	got, err := in.reader(t, a.to).unseal(a.raw)
+	if err != nil || string(got) != entityOf(message) {
+		t.Errorf("<%s> for <%s> opened, %v:\n%.400q\nwant\n%.400q", a.from, a.to, err, got, entityOf(message))
+	}
+}
