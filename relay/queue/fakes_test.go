@@ -27,6 +27,7 @@ type fakeUpstream struct {
 	away      bool
 	unplugged bool
 	noDSN     bool
+	silent    bool // errors come without an Outcome
 	busy      int
 	most      int // at once
 	tries     int
@@ -65,6 +66,12 @@ func (u *fakeUpstream) figures() (tries, busy, most int) {
 func (u *fakeUpstream) attempts() int {
 	tries, _, _ := u.figures()
 	return tries
+}
+
+func (u *fakeUpstream) isSilent() bool {
+	u.mu.Lock()
+	defer u.mu.Unlock()
+	return u.silent
 }
 
 func (u *fakeUpstream) setAway(away bool) { u.set(func() { u.away = away }) }
@@ -115,6 +122,9 @@ func (u *fakeUpstream) Deliver(ctx context.Context, it Item) (*upstream.Outcome,
 	if err := u.outcome(ctx, it); err != nil {
 		if upstream.TakenOf(err) == upstream.MaybeTaken {
 			u.take(it, content)
+		}
+		if u.isSilent() {
+			return nil, err
 		}
 		return o, err
 	}

@@ -2,6 +2,7 @@ package queue
 
 import (
 	"fmt"
+	"slices"
 	"testing"
 	"time"
 
@@ -90,6 +91,36 @@ func TestPoisonMessageHoldsUpNobody(t *testing.T) {
 		}
 		if w.waiting() != 1 {
 			t.Errorf("%d wait", w.waiting())
+		}
+	})
+}
+
+// One message alone never makes upstream count as away.
+func TestOneMessageIsNotUpstream(t *testing.T) {
+	h := newHealth(8)
+	for i := range 10 * maxStrains {
+		h.strained(try{id: "P1", began: time.Duration(i) * time.Hour}, time.Duration(i)*time.Hour, Times{}.withDefaults())
+	}
+	if h.away || h.limit != 1 {
+		t.Errorf("%+v", h)
+	}
+}
+
+// What fails before it comes to upstream does not say that upstream is back.
+func TestOwnTroubleIsNoAnswer(t *testing.T) {
+	inWorld(t, Options{}, func(w *world) {
+		w.upstream.set(func() {
+			w.upstream.behave = func(Item) error {
+				return reply.Errorf(554, reply.Enhanced{5, 6, 0}, reason.MessageMalformed, "we cannot even send it")
+			}
+			w.upstream.silent = true
+		})
+		w.engine.Heard(errAway())
+		w.sleep(time.Hour)
+		w.put(mail("A1", "anna@example.org"))
+		w.sleep(time.Second)
+		if got := w.results("anna@example.org"); !slices.Equal(got, []Result{Bounced}) || !w.engine.Trouble() {
+			t.Errorf("%v, trouble %v", got, w.engine.Trouble())
 		}
 	})
 }

@@ -1,6 +1,7 @@
 package queue
 
 import (
+	"fmt"
 	"slices"
 	"strings"
 	"testing"
@@ -93,16 +94,20 @@ func TestReleasedIsNotTooOld(t *testing.T) {
 	})
 }
 
-// It is given up though upstream is away all the time, and the sender is told.
+// They are given up though upstream is away all the time, and most of them are
+// never its probe.
 func TestReleasedExpiresWhileAway(t *testing.T) {
-	opt := Options{Times: Times{HoldExpire: 240 * time.Hour, Expire: 24 * time.Hour, DelayAfter: -1}}
+	const many = 300
+	opt := Options{Times: Times{HoldExpire: 240 * time.Hour, Expire: 12 * time.Hour, DelayAfter: -1}}
 	inWorld(t, opt, func(w *world) {
-		w.put(held("A1", "anna@example.org"))
-		w.sleep(100 * time.Hour)
+		for i := range many {
+			w.put(held(fmt.Sprintf("H%d", i), "anna@example.org"))
+		}
+		w.sleep(24 * time.Hour)
 		w.upstream.setAway(true)
 		w.keys.learn("anna@example.org")
-		w.sleep(26 * time.Hour)
-		if c := w.engine.Stats().Counts; c.Expired != 1 || c.Failures != 1 {
+		w.sleep(13 * time.Hour)
+		if c := w.engine.Stats().Counts; c.Expired != many || c.Failures != many {
 			t.Errorf("%+v", c)
 		}
 	})

@@ -37,7 +37,7 @@ var people = []string{
 // an operator must have deleted it.
 func TestNothingIsLost(t *testing.T) {
 	promises := 0
-	for seed := range uint64(25) {
+	for seed := range uint64(16) {
 		t.Run(fmt.Sprint(seed), func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
 				rng := rand.New(rand.NewPCG(seed, 7))
@@ -62,7 +62,7 @@ func TestNothingIsLost(t *testing.T) {
 			})
 		})
 	}
-	if promises < 500 {
+	if promises < 300 {
 		t.Errorf("only %d promises: little was tested", promises)
 	}
 }

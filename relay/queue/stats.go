@@ -102,7 +102,7 @@ func (m *message) addTo(queues []QueueStats) {
 
 // state is where a parcel stands. The caller holds e.mu.
 func (p *parcel) state() State {
-	if p.lane == active {
+	if p.lane == active && !p.status.has(needsKey) {
 		return Active
 	}
 	return p.status.state()
