@@ -43,9 +43,12 @@ func advice(why reason.Token) (happened, do string) {
 	case reason.PolicyNoRule, reason.RelayDenied:
 		return "The rules of this relay do not allow the message.",
 			"Ask your postmaster."
-	case "message-expired":
+	case reason.MessageExpired:
 		return "The message was tried for as long as this relay tries, and could not be passed on.",
 			"Send it again if it still matters, and tell your postmaster."
+	case reason.MessageDamaged:
+		return "The message was damaged on this relay's disk.",
+			"Send it again, and tell your postmaster."
 	}
 	return "The message could not be passed on.",
 		"Tell your postmaster, and send the message again later."

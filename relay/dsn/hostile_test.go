@@ -117,7 +117,7 @@ func TestReasonsAreExplained(t *testing.T) {
 		if happened == "" || do == "" {
 			t.Errorf("%s: %q, %q", why, happened, do)
 		}
-		for _, prefix := range []string{"no-certificate", "certificate-", "lookup-", "upstream-", "message-expired"} {
+		for _, prefix := range []string{"no-certificate", "certificate-", "lookup-", "upstream-", "message-expired", "message-damaged"} {
 			if strings.HasPrefix(string(why), prefix) && happened == general {
 				t.Errorf("%s has no words of its own", why)
 			}
