@@ -37,7 +37,7 @@ func TestSealedForEachRecipientAlone(t *testing.T) {
 	}
 	for _, got := range h.sink.Wait(t, 2) {
 		canary.Absent(t, "a sealed copy", got.Raw)
-		if bytes.Contains(got.Raw, []byte("Bcc")) {
+		if bytes.Contains(got.Raw, []byte("\nBcc:")) {
 			t.Errorf("Bcc left:\n%s", got.Raw)
 		}
 		if len(got.To) != 1 {

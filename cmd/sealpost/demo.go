@@ -163,7 +163,7 @@ func (d *demo) showSealed(copies map[string][]byte) error {
 	d.quote(header(copies[demoAnna], "From", "To", "Subject", "Content-Type", "Content-Disposition") + "\n" + first +
 		fmt.Sprintf("\n... %d bytes in all", len(copies[demoAnna])))
 	for to, copy := range copies {
-		for _, other := range []string{demoAuditor, "Bcc", demoSecret, "statement.pdf"} {
+		for _, other := range []string{demoAuditor, "\nBcc:", demoSecret, "statement.pdf"} {
 			if other != to && bytes.Contains(copy, []byte(other)) {
 				return fmt.Errorf("the copy for %s shows %q", to, other)
 			}

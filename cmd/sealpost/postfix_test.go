@@ -60,7 +60,7 @@ func TestPostfixContentFilter(t *testing.T) {
 		}
 		in.opened(t, got.Raw, got.To, message)
 		in.nowhere(t, canary, got.Raw)
-		if bytes.Contains(got.Raw, []byte("auditor")) || bytes.Contains(got.Raw, []byte("Bcc")) {
+		if bytes.Contains(got.Raw, []byte("auditor")) || bytes.Contains(got.Raw, []byte("\nBcc:")) {
 			t.Errorf("Bcc is seen:\n%.1000s", got.Raw)
 		}
 	}
