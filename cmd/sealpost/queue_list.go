@@ -2,6 +2,7 @@ package main
 
 import (
 	"bufio"
+	"cmp"
 	"context"
 	"encoding/json"
 	"errors"
@@ -32,11 +33,31 @@ func (c queueListCommand) Run(ctx context.Context, s streams) (err error) {
 		return err
 	}
 	defer func() { err = errors.Join(err, q.close()) }()
-	rows := q.List(ctx, filter)
+	rows := named(q.List(ctx, filter))
 	if c.JSON {
 		return writeJSONLines(s.Out, rows)
 	}
 	return printListing(s.Out, rows, time.Local)
+}
+
+// named gives the null sender the name that it has in Postfix's listings.
+func named(rows iter.Seq2[queue.Row, error]) iter.Seq2[queue.Row, error] {
+	return func(yield func(queue.Row, error) bool) {
+		for row, err := range rows {
+			row.Sender = senderName(row)
+			if !yield(row, err) {
+				return
+			}
+		}
+	}
+}
+
+// senderName is "" only for a message whose record is lost.
+func senderName(row queue.Row) string {
+	if row.Sender == "" && row.Kind != "" {
+		return nullSender
+	}
+	return row.Sender
 }
 
 // writeJSONLines writes one object a line. What came before an error has been
@@ -62,8 +83,8 @@ var marks = map[queue.State]string{queue.Active: "*", queue.Hold: "!", queue.NoK
 const (
 	listingColumns = "%-19s %8s %-20s %s\n"
 	listingIndent  = 50              // of what belongs to a recipient
-	listingTime    = time.ANSIC      // without the year, as in Postfix
 	nullSender     = "MAILER-DAEMON" // what Postfix calls <>
+	unknown        = "unknown"       // its record is lost
 )
 
 // printListing is for people, and for the programs that read Postfix's.
@@ -84,25 +105,21 @@ func printListing(w io.Writer, rows iter.Seq2[queue.Row, error], zone *time.Loca
 	if n == 0 {
 		fmt.Fprintln(out, "Mail queue is empty")
 	} else {
-		fmt.Fprintf(out, "-- %d Kbytes in %s.\n", (size+1023)/1024, count(n, "Request"))
+		fmt.Fprintf(out, "-- %d Kbytes in %s.\n", size/1024, count(n, "Request"))
 	}
 	return out.Flush()
 }
 
 func printRow(w io.Writer, row queue.Row, zone *time.Location) {
-	sender := row.Sender
-	if sender == "" {
-		sender = nullSender
-	}
 	fmt.Fprintf(w, listingColumns, printable(row.QueueID)+marks[row.QueueName], fmt.Sprint(row.MessageSize),
-		shortTime(row.ArrivalTime, zone), printable(sender))
+		shortTime(row.ArrivalTime, zone), printable(cmp.Or(row.Sender, unknown)))
 	said := ""
 	for _, r := range row.Recipients {
 		if why := because(row, r, zone); why != said && why != "" {
 			fmt.Fprintf(w, "%*s\n", listingIndent, "("+why+")")
 			said = why
 		}
-		fmt.Fprintf(w, "%*s%s\n", listingIndent, "", printable(r.Address))
+		fmt.Fprintf(w, "%*s%s\n", listingIndent, "", printable(cmp.Or(r.Address, unknown)))
 	}
 	fmt.Fprintln(w)
 }

@@ -33,7 +33,7 @@ func (c queueShapeCommand) Run(ctx context.Context, s streams) (err error) {
 		return err
 	}
 	defer func() { err = errors.Join(err, q.close()) }()
-	shape, err := newShape(q.List(ctx, filter), time.Now(), c.By == "sender")
+	shape, err := newShape(named(q.List(ctx, filter)), time.Now(), c.By == "sender")
 	if err != nil {
 		return err
 	}
@@ -75,9 +75,9 @@ func newShape(rows iter.Seq2[queue.Row, error], now time.Time, bySender bool) ([
 		}
 		bucket := shapeBucket(now.Sub(time.Unix(row.ArrivalTime, 0)))
 		for _, r := range row.Recipients {
-			name := domainOf(r.Address, "unknown") // its record is lost
+			name := domainOf(r.Address)
 			if bySender {
-				name = domainOf(row.Sender, nullSender)
+				name = domainOf(row.Sender)
 			}
 			if domains[name] == nil {
 				domains[name] = &shapeLine{Domain: name}
@@ -105,12 +105,13 @@ func shapeBucket(age time.Duration) int {
 	return len(shapeMinutes)
 }
 
-// domainOf is the domain that an address counts for.
-func domainOf(text, otherwise string) string {
+// domainOf is the domain that an address counts for; the null sender is one of
+// its own.
+func domainOf(text string) string {
 	if a, err := address.Parse(text); err == nil {
 		return a.ASCIIDomain()
 	}
-	return otherwise
+	return cmp.Or(text, unknown)
 }
 
 // printShape writes columns that are as wide as their numbers.

@@ -2,6 +2,7 @@ package main
 
 import (
 	"bufio"
+	"cmp"
 	"context"
 	"encoding/json"
 	"errors"
@@ -51,6 +52,7 @@ func (c queueShowCommand) show(ctx context.Context, w io.Writer, q *openQueue, i
 	if err != nil {
 		return err
 	}
+	d.Sender = senderName(d.Row)
 	if c.JSON {
 		enc := json.NewEncoder(w)
 		enc.SetEscapeHTML(false)
@@ -68,16 +70,12 @@ func printDetail(w io.Writer, d queue.Detail, zone *time.Location) error {
 		}
 	}
 	fmt.Fprintln(out, printable(d.QueueID))
-	sender := d.Sender
-	if sender == "" {
-		sender = "<> (" + nullSender + ")"
-	}
 	line("  ", "state", string(d.QueueName))
 	if d.Damaged {
 		line("  ", "damaged", "yes: what could not be read is left out; see quarantine in the spool's directory")
 	}
 	line("  ", "kind", kinds[d.Kind])
-	line("  ", "sender", sender)
+	line("  ", "sender", cmp.Or(d.Sender, unknown))
 	line("  ", "arrived", longTime(d.ArrivalTime, zone))
 	line("  ", "size", fmt.Sprintf("%d bytes as it came, %d in the spool", d.MessageSize, d.Stored))
 	line("  ", "message id", d.MessageID)
@@ -86,7 +84,7 @@ func printDetail(w io.Writer, d queue.Detail, zone *time.Location) error {
 	line("  ", "envelope id", d.EnvID)
 	line("  ", "needs", needs(d))
 	for i, r := range d.Recipients {
-		fmt.Fprintf(out, "  to %s\n", printable(r.Address))
+		fmt.Fprintf(out, "  to %s\n", printable(cmp.Or(r.Address, unknown)))
 		var more queue.DetailRecipient
 		if i < len(d.Details) {
 			more = d.Details[i]
@@ -100,7 +98,8 @@ func printDetail(w io.Writer, d queue.Detail, zone *time.Location) error {
 		line("      ", "attempts", fmt.Sprint(r.Attempts))
 		line("      ", "last attempt", longTime(more.LastAttemptTime, zone))
 		line("      ", "next attempt", longTime(r.NextAttemptTime, zone))
-		line("      ", "last answer", strings.TrimSuffix(r.DelayReason+", "+more.Server, ", "))
+		line("      ", "last answer", r.DelayReason)
+		line("      ", "answered by", more.Server)
 		line("      ", "reason", string(r.Reason))
 	}
 	fmt.Fprintln(out)
