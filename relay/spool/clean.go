@@ -143,6 +143,10 @@ func (s *Store) copyEntry(e *entry, from *segment) error {
 	if err != nil {
 		return s.found(p, err)
 	}
+	if !s.beginCopy(e) {
+		return nil // gone meanwhile
+	}
+	defer s.endCopy()
 	return s.submit(appendRequest{frame: buf, index: r.append(nil), placed: func(seg *segment, off int64) {
 		if s.byUID[e.uid] != e || e.seg != from {
 			s.bury(seg, e.uid)
@@ -150,6 +154,26 @@ func (s *Store) copyEntry(e *entry, from *segment) error {
 		}
 		s.move(e, seg, off)
 	}})
+}
+
+// beginCopy notes whose copy is on its way to the disk. If the message ends
+// before the copy has its place, a snapshot taken in between must say so: the
+// journal that recorded the end is void then, and no segment is known yet to
+// hold the dead copy.
+func (s *Store) beginCopy(e *entry) bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.byUID[e.uid] != e {
+		return false
+	}
+	s.copying = e
+	return true
+}
+
+func (s *Store) endCopy() {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.copying = nil
 }
 
 // move notes the message's new place. The caller holds s.mu.

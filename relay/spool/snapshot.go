@@ -27,6 +27,9 @@ func (s *Store) snapshot() [][]byte {
 		scratch.Reset()
 		add(appendState(scratch.AvailableBuffer(), e))
 	}
+	if e := s.copying; e != nil && s.byUID[e.uid] != e {
+		add(removeChange(e.uid))
+	}
 	add([]byte{opSnapshot})
 	return append(frames, current)
 }

@@ -37,6 +37,7 @@ type Store struct {
 	segments map[uint64]*segment
 	free     []uint64 // numbers of files for new segments
 	trash    []trashed
+	copying  *entry // whose copy the cleaner is writing
 	pending  map[string]bool
 	// used, reserved: bytes of messages, and of those being put now.
 	used, reserved int64
