@@ -44,7 +44,8 @@ func (m *message) waitsForKey(r *recipient) bool { return r.decision.Action == H
 
 // keep puts into the queue what upstream did not take for now and what is held
 // until there is a key. From the first copy that was taken or kept the message
-// is ours: what failed for good is then told by a report.
+// is ours: what failed for good is then told by a report, as is what went to a
+// server that does not report itself.
 func (m *message) keep(ctx context.Context) {
 	w := m.settings.Waiting
 	var keep, failed []*recipient
@@ -71,12 +72,16 @@ func (m *message) keep(ctx context.Context) {
 	if m.client.LMTP || !ours && len(keep) == 0 {
 		failed = nil
 	}
-	if len(keep)+len(failed) == 0 {
+	relayed := m.relayed()
+	if len(keep)+len(failed)+len(relayed) == 0 {
 		return
 	}
 	entries, err := m.entries(keep)
 	if err == nil {
-		err = w.Queue.Put(ctx, append(append(entries, m.failures(failed)...), m.invitations(keep)...)...)
+		err = w.Queue.Put(ctx, append(append(entries, m.reports(failed, relayed)...), m.invitations(keep)...)...)
+	}
+	if err != nil && len(relayed) > 0 {
+		m.relay.log.Error("no report that the message was relayed", "id", m.id, "error", err)
 	}
 	m.settle(keep, failed, err)
 }

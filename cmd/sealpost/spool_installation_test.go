@@ -15,7 +15,7 @@ import (
 
 // spoolSection is a spool that loses no time; more is put into it.
 func spoolSection(more string) string {
-	return "spool: {dir: spool, key_file: spool.key, retry: [1s], patience: 2s, hold_recheck: 1s, delay_notice: 0s" + more + "}\n"
+	return "spool: {dir: spool, key_file: spool.key, retry: [1s], patience: 2s, hold_recheck: 1s" + more + "}\n"
 }
 
 // spooled is configure with a spool.
@@ -63,12 +63,6 @@ func (in *installation) kill(t testing.TB) {
 		t.Fatal(err)
 	}
 	<-in.ended
-}
-
-// halt ends the process in good order and wants its exit code.
-func (in *installation) halt(t testing.TB) {
-	t.Helper()
-	in.stop(t)
 }
 
 // mail is submit with a sender and a message that names it.

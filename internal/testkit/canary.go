@@ -27,7 +27,8 @@ func NewCanary(t testing.TB) Canary {
 // "hex"; "" when it is not there. Line breaks, the soft ones of
 // quoted-printable too, do not hide it.
 func (c Canary) FoundIn(data []byte) string {
-	data = unbroken(data)
+	// Files that are made in advance are mostly zeros, which hide nothing.
+	data = unbroken(bytes.TrimRight(data, "\x00"))
 	if bytes.Contains(bytes.ToLower(data), []byte(c)) {
 		return "as it is"
 	}
