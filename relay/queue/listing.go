@@ -19,7 +19,7 @@ type Row struct {
 	ArrivalTime  int64          `json:"arrival_time"`
 	MessageSize  int64          `json:"message_size"` // as it came, in bytes
 	ForcedExpire bool           `json:"forced_expire"`
-	Sender       string         `json:"sender"` // "" is the null sender, as in Postfix
+	Sender       string         `json:"sender"` // "" is the null sender
 	Recipients   []RowRecipient `json:"recipients"`
 
 	// Rule, Reason: the first recipient's that has one. NextAttemptTime: the
