@@ -114,6 +114,7 @@ Content-Type: text/plain; charset=utf-8
 // TestKilled sends thousands of messages while the server is killed again and
 // again, and then looks at what became of each.
 func TestKilled(t *testing.T) {
+	t.Parallel()
 	seed := uint64(time.Now().UnixNano())
 	t.Logf("seed %d", seed)
 	c := &crash{

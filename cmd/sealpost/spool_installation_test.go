@@ -3,7 +3,6 @@ package main
 import (
 	"bytes"
 	"fmt"
-	"path/filepath"
 	"strings"
 	"testing"
 
@@ -30,19 +29,22 @@ func (in *installation) spooled(t testing.TB, upstream, extra string) {
 	in.configure(t, upstream, extra)
 }
 
-func (in *installation) spoolDir() string { return filepath.Join(in.dir, "spool") }
-
 // queued is how many messages wait, in these states or in all.
 func (in *installation) queued(t testing.TB, states ...queue.State) int {
 	t.Helper()
 	if len(states) == 0 {
 		states = queue.States()
 	}
-	n := 0
+	page, total := in.get(t, "/metrics"), 0 // asked once: messages change their state
 	for _, s := range states {
-		n += int(in.metric(t, fmt.Sprintf("sealpost_queue_messages{queue=%q}", s)))
+		var n int
+		_, rest, _ := strings.Cut(page, fmt.Sprintf("sealpost_queue_messages{queue=%q} ", s))
+		if _, err := fmt.Sscan(rest, &n); err != nil {
+			t.Fatalf("how many messages are %s: %v", s, err)
+		}
+		total += n
 	}
-	return n
+	return total
 }
 
 func (in *installation) waitEmpty(t testing.TB) {
