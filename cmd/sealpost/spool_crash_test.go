@@ -169,7 +169,10 @@ func (c *crash) change(t testing.TB, to int) {
 func (c *crash) die(t testing.TB) {
 	t.Helper()
 	c.in.kill(t)
-	ended := time.Now()
+	c.died()
+	if len(c.ends) == 6 {
+		c.canary.AbsentInTree(t, c.in.dir) // nobody writes now
+	}
 	if c.random(3) == 0 {
 		again := command(t, "serve", "--config", c.in.config)
 		if err := again.Start(); err != nil {
@@ -180,15 +183,17 @@ func (c *crash) die(t testing.TB) {
 			t.Fatal(err)
 		}
 		_ = again.Wait() // killed, which Wait calls an error
+		c.died()
 	}
-	c.mu.Lock()
-	c.ends = append(c.ends, ended)
-	c.mu.Unlock()
-	if len(c.ends) == 6 {
-		c.canary.AbsentInTree(t, c.in.dir) // nobody writes now
-	}
-	c.up.nextLife()
 	c.in.launch(t)
+}
+
+// died notes that a process is dead.
+func (c *crash) died() {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.ends = append(c.ends, time.Now())
+	c.up.nextLife()
 }
 
 // submitAll has clients send everything, and does harm after a number of
