@@ -29,12 +29,12 @@ type crash struct {
 	up     *rogue
 	canary testkit.Canary
 
-	mu      sync.Mutex
+	mu      sync.Mutex // taken with the rogue's held
 	rng     *rand.Rand
 	weather weather
-	ends    []time.Time // of the lives that ended, in order
 
-	answers []int // by number; 0: none was heard
+	ends    []time.Time // of the lives that ended, in order
+	answers []int       // by number; 0: none was heard
 	heard   chan int
 }
 
@@ -190,8 +190,6 @@ func (c *crash) die(t testing.TB) {
 
 // died notes that a process is dead.
 func (c *crash) died() {
-	c.mu.Lock()
-	defer c.mu.Unlock()
 	c.ends = append(c.ends, time.Now())
 	c.up.nextLife()
 }
