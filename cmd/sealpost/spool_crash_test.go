@@ -43,7 +43,7 @@ type weather map[string]int // in a thousand, at each stage
 
 var weathers = []weather{
 	{}, // fair
-	{"450 4.2.0 not now": 30, "421 4.3.2 going down": 20, "cut": 30, "half": 3, "garbage": 10, "silence": 2, "take, cut": 40, "take, silence": 2},
+	{"450 4.2.0 not now": 20, "421 4.3.2 going down": 10, "cut": 10, "half": 2, "garbage": 5, "silence": 2, "take, cut": 80, "take, silence": 2},
 	{"421 4.3.2 going down": 600}, // it takes hardly anything
 	nil,                           // not there at all
 }
@@ -208,10 +208,11 @@ func (c *crash) submitAll(t *testing.T) {
 	for range crashClients {
 		clients.Go(func() { c.client(numbers) })
 	}
-	death, storm := 50+c.random(200), 0
+	death, storm, storms := 50+c.random(200), 0, c.random(len(weathers))
 	for answered := range crashMessages {
 		if answered == storm {
-			c.change(t, c.random(len(weathers)))
+			c.change(t, storms%len(weathers))
+			storms++
 			storm += 20 + c.random(150)
 		}
 		if answered == death {

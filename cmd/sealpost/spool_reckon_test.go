@@ -88,6 +88,8 @@ func (c *crash) repeated(t *testing.T, n int, got []arrival) (lost, killed int) 
 	t.Helper()
 	for i, a := range got[min(1, len(got)):] {
 		switch before := got[i]; {
+		case before.cut:
+			lost++
 		case before.life < a.life && c.ends[before.life].Sub(before.at) < 3*time.Second:
 			killed++
 		case !before.heard:

@@ -50,6 +50,7 @@ type arrival struct {
 	life     int
 	at       time.Time
 	heard    bool // the client spoke on after our 250, so it knows
+	cut      bool // it cannot know: there was no answer
 }
 
 // startRogue starts one that is well-behaved until told otherwise.
@@ -259,18 +260,17 @@ func (d *rogueDialog) data() bool {
 	d.open = false
 	mood := d.feels("end")
 	if kept, took := strings.CutPrefix(mood, "take, "); took {
-		d.keep(raw.String())
+		d.keep(raw.String(), true)
 		return d.express(kept, "") >= 0
 	}
 	if mood == "" {
-		a := d.keep(raw.String())
-		d.last = a
+		d.last = d.keep(raw.String(), false)
 	}
 	return d.express(mood, "250 2.0.0 Ok: queued as ROGUE1") >= 0
 }
 
-func (d *rogueDialog) keep(raw string) *arrival {
-	a := &arrival{from: d.from, to: strings.Join(d.to, " "), raw: []byte(raw), life: d.life, at: time.Now()}
+func (d *rogueDialog) keep(raw string, cut bool) *arrival {
+	a := &arrival{from: d.from, to: strings.Join(d.to, " "), raw: []byte(raw), life: d.life, at: time.Now(), cut: cut}
 	d.rogue.mu.Lock()
 	defer d.rogue.mu.Unlock()
 	d.rogue.taken = append(d.rogue.taken, a)
