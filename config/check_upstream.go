@@ -3,7 +3,6 @@ package config
 import (
 	"net"
 	"net/netip"
-	"net/url"
 	"strings"
 )
 
@@ -53,65 +52,6 @@ func isHere(addr string) bool {
 func isLoopback(host string) bool {
 	ip, err := netip.ParseAddr(host)
 	return err == nil && ip.IsLoopback() || strings.EqualFold(host, "localhost")
-}
-
-func (k *checker) sources() {
-	l := &k.config.Lookup
-	if len(l.Sources) == 0 && k.encrypts() {
-		k.wrong("lookup.sources", "is required, because rules encrypt: write one as - {name: local, type: files, dir: certs}")
-	}
-	k.unique("lookup.sources", "name", len(l.Sources), func(i int) string { return l.Sources[i].Name })
-	for i := range l.Sources {
-		k.source(item("lookup.sources", i), &l.Sources[i])
-	}
-}
-
-func (k *checker) source(key string, s *Source) {
-	if t := &k.config.Trust; s.Trust == "pki" && len(t.Roots) == 0 && !t.SystemRoots {
-		k.wrong(join(key, "trust"), "is pki, and no root is there to vouch: write trust.roots, or trust: source if this source itself may vouch")
-	}
-	switch s.Type {
-	case "files":
-		k.unused(key, "type: files", "url", "token_file", "tls_roots")
-		if s.Dir == "" {
-			k.wrong(join(key, "dir"), "is required with type: files")
-			return
-		}
-		k.folder(join(key, "dir"), s.Dir)
-	case "http":
-		k.unused(key, "type: http", "dir")
-		if s.URL == "" {
-			k.wrong(join(key, "url"), "is required with type: http")
-			return
-		}
-		if err := checkURL(s.URL); err != nil {
-			k.wrong(join(key, "url"), "%s", err)
-			return
-		}
-		k.httpSource(key, s)
-	}
-}
-
-// httpSource wants TLS, unless the answers prove themselves or the service is
-// on this machine.
-func (k *checker) httpSource(key string, s *Source) {
-	k.secret(join(key, "token_file"), s.TokenFile)
-	k.roots(join(key, "tls_roots"), s.TLSRoots)
-	u, err := url.Parse(strings.ReplaceAll(s.URL, "{address}", "x"))
-	if err != nil || u.Scheme == "https" {
-		return
-	}
-	k.unused(key, "an http: URL", "tls_roots")
-	here := isLoopback(u.Hostname())
-	switch {
-	case here:
-	case s.Trust == "source":
-		k.wrong(join(key, "url"), "is http:, and whoever is on the line could put in a certificate of his own: write https:, or trust: pki")
-	case s.TokenFile != "":
-		k.wrong(join(key, "url"), "is http:, and the token would cross the line in the clear: write https:")
-	default:
-		k.warn(join(key, "url"), "is http:: whoever is on the line sees the addresses and can say that there is no certificate")
-	}
 }
 
 func (k *checker) trust() {

@@ -39,7 +39,7 @@ func complete(c *Config, f *findings, around surroundings) {
 	for i := range c.Lookup.Sources {
 		s := &c.Lookup.Sources[i]
 		if s.Trust == "" {
-			s.Trust = map[string]string{"files": "source", "http": "pki"}[s.Type]
+			s.Trust = sourceKinds()[s.Type].trust
 		}
 		if s.Timeout == 0 {
 			s.Timeout = c.Lookup.Timeout

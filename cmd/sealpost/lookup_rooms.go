@@ -1,0 +1,88 @@
+package main
+
+import (
+	"crypto/x509"
+	"fmt"
+	"log/slog"
+	"sealpost/config"
+	"sealpost/lookup"
+	"time"
+)
+
+// openLookup puts the sources together from the inside out: each is judged,
+// all are asked in order, and what they say is remembered.
+func (r *rooms) openLookup(cfg *config.Config, log *slog.Logger) error {
+	if len(cfg.Lookup.Sources) == 0 {
+		r.source = noSource{}
+		return nil
+	}
+	var err error
+	if r.roots, err = readRoots(cfg.Trust.Roots); err != nil {
+		return err
+	}
+	var links []lookup.Link
+	for i := range cfg.Lookup.Sources {
+		s := &cfg.Lookup.Sources[i]
+		source, err := openers[s.Type](r, s, log)
+		if err != nil {
+			return fmt.Errorf("lookup source %s: %w", s.Name, err)
+		}
+		trust := lookup.TrustOptions{
+			Roots: r.roots, SystemRoots: cfg.Trust.SystemRoots,
+			MinRSABits: cfg.Trust.MinRSABits, FoldLocal: cfg.Trust.FoldLocalPart,
+		}
+		if s.Trust == "source" {
+			trust.Vouch = lookup.Itself
+		}
+		judged, err := lookup.NewTrusted(source, trust)
+		if err != nil {
+			return fmt.Errorf("lookup source %s: %w", s.Name, err)
+		}
+		r.trusted = append(r.trusted, judged)
+		links = append(links, lookup.Link{Name: s.Name, Source: judged, Timeout: s.Timeout})
+	}
+	r.chain, err = lookup.NewChain(lookup.ChainOptions{Timeout: cfg.Lookup.Timeout, Log: log}, links...)
+	if err != nil {
+		return err
+	}
+	r.source = r.chain
+	return r.openCache(&cfg.Lookup)
+}
+
+func (r *rooms) openCache(cfg *config.Lookup) (err error) {
+	if cfg.Cache.Entries == 0 {
+		return nil
+	}
+	all := time.Second // the time of every source, and a little more
+	for i := range cfg.Sources {
+		all += cfg.Sources[i].Timeout
+	}
+	r.cache, err = lookup.NewCache(r.chain, lookup.CacheOptions{
+		Entries: cfg.Cache.Entries, TTL: off(cfg.Cache.TTL), NegativeTTL: off(cfg.Cache.NegativeTTL),
+		Stale: off(cfg.Cache.Stale), Timeout: all,
+	})
+	if err == nil {
+		r.closers = append(r.closers, r.cache.Close)
+	}
+	return err
+}
+
+// off is how the cache spells the configuration's 0.
+func off(d time.Duration) time.Duration {
+	if d == 0 {
+		return -1
+	}
+	return d
+}
+
+func readRoots(files []config.Path) ([]*x509.Certificate, error) {
+	var out []*x509.Certificate
+	for _, f := range files {
+		certs, err := config.ReadCertificates(f)
+		if err != nil {
+			return nil, fmt.Errorf("trust.roots: %s %w", f, err)
+		}
+		out = append(out, certs...)
+	}
+	return out, nil
+}
