@@ -1,0 +1,58 @@
+package importer
+
+import (
+	"bufio"
+	"bytes"
+	"errors"
+	"io"
+
+	"sealpost/internal/address"
+	"sealpost/internal/certificate"
+)
+
+// readPEM takes one block after the other, so that a file with a million of
+// them needs no more memory than one with two. Text between blocks is passed
+// over, as RFC 7468 section 2 wants it.
+func readPEM(where string, br *bufio.Reader, whose []address.Address, yield func(Item) error) error {
+	in := &lines{r: br}
+	for {
+		line, err := in.next()
+		switch {
+		case errors.Is(err, io.EOF):
+			return nil
+		case err != nil:
+			return yield(Item{Where: at(where, in.n+1), Err: plain(err)})
+		case !bytes.HasPrefix(line, []byte("-----BEGIN ")):
+			continue
+		}
+		first := in.n
+		block, err := readBlock(in, line)
+		if err != nil {
+			return yield(Item{Where: at(where, first), Err: err})
+		}
+		if err := several(at(where, first), block, whose, yield); err != nil {
+			return err
+		}
+	}
+}
+
+// readBlock reads up to the line that ends a block.
+func readBlock(in *lines, first []byte) ([]byte, error) {
+	block := append(append([]byte(nil), first...), '\n')
+	for {
+		line, err := in.next()
+		switch {
+		case errors.Is(err, io.EOF):
+			return nil, certificate.ErrTruncated
+		case err != nil:
+			return nil, plain(err)
+		}
+		block = append(append(block, line...), '\n')
+		switch {
+		case bytes.HasPrefix(line, []byte("-----END ")):
+			return block, nil
+		case len(block) > maxWhole:
+			return nil, errWholeTooLarge
+		}
+	}
+}
