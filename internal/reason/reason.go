@@ -71,6 +71,23 @@ const (
 	MessageDamaged Token = "message-damaged"
 )
 
+// Why nothing is learned from a message that somebody offered. What is wrong
+// with a certificate in it is said by the tokens of certificates above.
+const (
+	MessageNotSigned      Token = "message-not-signed"
+	FromAmbiguous         Token = "from-ambiguous"
+	SignatureInvalid      Token = "signature-invalid"
+	SignatureMismatch     Token = "signature-digest-mismatch"
+	SignatureWeak         Token = "signature-weak"
+	SignatureUnsupported  Token = "signature-unsupported"
+	SignatureTime         Token = "signature-time"
+	SignatureOld          Token = "signature-too-old"
+	SignersSeveral        Token = "signers-several"
+	SignerMissing         Token = "signer-certificate-missing"
+	EncryptionCertMissing Token = "encryption-certificate-missing"
+	EncryptionCertForeign Token = "encryption-certificate-mismatch"
+)
+
 // All gives every token but None, in the order of docs/reasons.md. Counters
 // are made from it, so that each has its series from the start.
 func All() []Token {
@@ -88,5 +105,9 @@ func All() []Token {
 		UpstreamDeferred, UpstreamRefused, UpstreamLacks, PartlyDelivered,
 
 		MessageExpired, MessageDamaged,
+
+		MessageNotSigned, FromAmbiguous, SignatureInvalid, SignatureMismatch, SignatureWeak,
+		SignatureUnsupported, SignatureTime, SignatureOld, SignersSeveral, SignerMissing,
+		EncryptionCertMissing, EncryptionCertForeign,
 	}
 }
