@@ -78,6 +78,9 @@ func (k *checker) sockets() {
 	}
 	listeners := len(open)
 	k.metrics(add)
+	if d := k.config.Directory; d != nil {
+		add("directory.address", d.Address)
+	}
 	for i, u := range k.config.Upstream {
 		host, port, err := net.SplitHostPort(u.Address)
 		for _, s := range open[:listeners] {

@@ -23,7 +23,7 @@ func sourceKinds() map[string]sourceKind {
 
 func (k *checker) sources() {
 	l := &k.config.Lookup
-	if len(l.Sources) == 0 && k.encrypts() {
+	if len(l.Sources) == 0 && k.encrypts() && (len(k.config.Listen) > 0 || k.config.Directory == nil) {
 		k.wrong("lookup.sources", "is required, because rules encrypt: write one as - {name: local, type: files, dir: certs}")
 	}
 	k.unique("lookup.sources", "name", len(l.Sources), func(i int) string { return l.Sources[i].Name })

@@ -45,6 +45,7 @@ func complete(c *Config, f *findings, around surroundings) {
 			s.Timeout = c.Lookup.Timeout
 		}
 	}
+	completeDirectory(c)
 	if !f.has("policy") {
 		c.Policy = []Rule{{Name: "default", Client: []netip.Prefix{}, Encrypt: "always", NoKey: "reject"}}
 	}

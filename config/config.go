@@ -24,14 +24,14 @@ type Config struct {
 	Hostname string `yaml:"hostname"`
 
 	// The listeners: where mail comes in, and who may send it.
-	Listen []Listen `yaml:"listen" required:"true" min:"1"`
+	Listen []Listen `yaml:"listen" required:"unless directory" min:"1"`
 
 	// Bounds for what clients may send and for what Sealpost holds in memory.
 	Limits Limits `yaml:"limits"`
 
 	// The servers that take the mail on. They are tried in order; the next one
 	// is asked when one cannot be reached or answers 4yz to the connection.
-	Upstream []Upstream `yaml:"upstream" required:"true" min:"1"`
+	Upstream []Upstream `yaml:"upstream" required:"unless directory" min:"1"`
 
 	// What happens when no upstream takes a message for now. `spool`: Sealpost
 	// answers 250, keeps the message sealed, and delivers it later; for mailers
@@ -58,13 +58,14 @@ type Config struct {
 	// always and refuses recipients without a certificate.
 	Policy []Rule `yaml:"policy"`
 
+	// The public-key directory, where this process is to run one.
+	Directory *Directory `yaml:"directory"`
+
 	// The HTTP endpoint for monitoring.
 	Metrics Metrics `yaml:"metrics"`
 
 	// The log.
 	Log Log `yaml:"log"`
-
-	_ struct{} `later:"directory"`
 }
 
 // Metrics is the HTTP endpoint for monitoring: /metrics for Prometheus,

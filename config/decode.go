@@ -86,7 +86,7 @@ func (d *decoder) section(n *yaml.Node, v reflect.Value, key string) {
 		if _, ok := seen[name]; ok {
 			continue
 		}
-		if f.Tag.Get("required") != "" {
+		if other, unless := strings.CutPrefix(f.Tag.Get("required"), "unless "); f.Tag.Get("required") != "" && !(unless && seen[other] != 0) {
 			d.add(d.line(key), join(key, name), "is required and missing")
 			continue
 		}

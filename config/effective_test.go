@@ -12,7 +12,7 @@ import (
 	"sealpost/relay/policy"
 )
 
-// full sets every key that there is.
+// full and alone together set every key that there is.
 const full = `
 hostname: relay.bank.example
 listen:
@@ -46,14 +46,24 @@ smime: {content: aes-128-gcm, rsa: oaep, kdf: sha256, drop: [], max_certificates
 policy:
   - {name: internal, sender: "<>", recipient: "*@bank.example", listener: ":2525", client: [10.1.0.0/16], header: {name: X-Internal, value: "yes"}, encrypt: never}
   - {name: default, no_key: plaintext}
+directory: {address: ":8443", url: "https://keys.bank.example/x", tls: {mode: files, cert: relay.pem, key: relay.key}, store: {file: d.db}, index: d.index,
+  on_key_change: hold, require_token: true, trusted_proxies: [10.2.0.0/16], rate: {per_second: 1, burst: 2},
+  harvest: {trust: any, max_age: 48h, size: 1MiB}, page: {name: A Bank, logo: logo.svg}}
 metrics: {address: none}
 log: {level: debug, format: text}
+`
+
+// alone is a directory without a relay, on what excludes parts of full.
+const alone = `
+hostname: keys.bank.example
+directory: {address: ":8443", tls: {mode: acme, domains: [keys.bank.example], cache: certs, email: ops@bank.example, acme_url: "https://ca.bank.example/dir"},
+  store: {postgres_url_file: pass}, index: d.index}
 `
 
 func TestEffectiveIsTheSameConfiguration(t *testing.T) {
 	dir := workFolder(t)
 	file := filepath.Join(dir, "sealpost.yaml")
-	for name, text := range map[string]string{"full": full, "least": withBase("")} {
+	for name, text := range map[string]string{"full": full, "alone": alone, "least": withBase("")} {
 		first, _, err := parse(file, []byte(text), around())
 		if err != nil {
 			t.Fatalf("%s: %v", name, err)
@@ -76,11 +86,14 @@ func TestEffectiveIsTheSameConfiguration(t *testing.T) {
 // TestFullIsFull keeps the round trip honest when keys are added.
 func TestFullIsFull(t *testing.T) {
 	dir := workFolder(t)
-	c, _, err := parse(filepath.Join(dir, "sealpost.yaml"), []byte(full), around())
-	if err != nil {
-		t.Fatal(err)
+	effective := ""
+	for _, text := range []string{full, alone} {
+		c, _, err := parse(filepath.Join(dir, "sealpost.yaml"), []byte(text), around())
+		if err != nil {
+			t.Fatal(err)
+		}
+		effective += string(c.Effective())
 	}
-	effective := string(c.Effective())
 	for _, key := range keysOf(reflect.TypeFor[Config]()) {
 		if !strings.Contains(effective, key+":") {
 			t.Errorf("the key %s is not in the full configuration", key)
