@@ -88,6 +88,22 @@ const (
 	EncryptionCertForeign Token = "encryption-certificate-mismatch"
 )
 
+// Why the directory refuses a call of its API.
+const (
+	RequestMalformed   Token = "request-malformed"
+	TokenRequired      Token = "token-required"
+	TokenScope         Token = "token-scope"
+	NotFound           Token = "not-found"
+	MethodNotAllowed   Token = "method-not-allowed"
+	NotAcceptable      Token = "not-acceptable"
+	CursorUnknown      Token = "cursor-unknown"
+	RequestTooLarge    Token = "request-too-large"
+	MediaTypeUnknown   Token = "media-type-unsupported"
+	PrivateKeyReceived Token = "private-key-received"
+	RateLimited        Token = "rate-limited"
+	ServerBusy         Token = "server-busy"
+)
+
 // All gives every token but None, in the order of docs/reasons.md. Counters
 // are made from it, so that each has its series from the start.
 func All() []Token {
@@ -109,5 +125,8 @@ func All() []Token {
 		MessageNotSigned, FromAmbiguous, SignatureInvalid, SignatureMismatch, SignatureWeak,
 		SignatureUnsupported, SignatureTime, SignatureOld, SignersSeveral, SignerMissing,
 		EncryptionCertMissing, EncryptionCertForeign,
+
+		RequestMalformed, TokenRequired, TokenScope, NotFound, MethodNotAllowed, NotAcceptable, CursorUnknown,
+		RequestTooLarge, MediaTypeUnknown, PrivateKeyReceived, RateLimited, ServerBusy,
 	}
 }
