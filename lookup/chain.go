@@ -97,7 +97,7 @@ func (c *Chain) Lookup(ctx context.Context, addr address.Address) Answer {
 	var errs []error
 	for _, l := range c.links {
 		a := c.ask(ctx, l, addr)
-		all.Asked = append(all.Asked, Asked{Source: l.Name, Outcome: a.Outcome, Took: a.Took, Err: a.Err})
+		all.Asked = append(all.Asked, Asked{Source: l.Name, Outcome: a.Outcome, Took: a.Took, Err: a.Err, Notes: a.Notes})
 		for _, candidate := range a.Candidates {
 			candidate.Source = l.Name
 			all.Candidates = append(all.Candidates, candidate)

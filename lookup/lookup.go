@@ -75,10 +75,13 @@ type Candidate struct {
 	Cert   *certificate.Certificate // never nil
 	Source string                   // name of the source
 	Where  string                   // where the source has it from: a file, a URL
-	Usable bool
-	Reason reason.Token // why not, when not Usable
-	Why    string       // the same in words, as the end of a sentence that begins with the certificate
-	Until  time.Time    // when Usable: the verdict ends with the first certificate of its chain to expire
+	// NeedsPKI asks for a chain to a trusted root even where the source vouches
+	// itself: it knows that its word alone is not enough (SMIMEA usage 1).
+	NeedsPKI bool
+	Usable   bool
+	Reason   reason.Token // why not, when not Usable
+	Why      string       // the same in words, as the end of a sentence that begins with the certificate
+	Until    time.Time    // when Usable: the verdict ends with the first certificate of its chain to expire
 }
 
 // Asked is what one source answered, for people.
@@ -87,6 +90,7 @@ type Asked struct {
 	Outcome Outcome
 	Took    time.Duration
 	Err     error // why it was Unavailable, or what part of its answer could not be read
+	Notes   []string // what it has that is no certificate to seal to
 }
 
 // An Answer is the result of a lookup. Its slices are shared between callers
@@ -96,6 +100,7 @@ type Answer struct {
 	Candidates []Candidate   // usable and refused ones, also beside None and Unavailable
 	Source     string        // name of the source that decided; empty where no single one did
 	Err        error         // why Unavailable or Stale; with Found or None, what could not be read beside it
+	Notes      []string      // for people: what one source has that is no certificate to seal to, and puts nothing in doubt
 	Reason     reason.Token  // why not Found; the nearest to being usable, when several were refused
 	Stale      bool          // from the cache, past its time, because Err kept a fresh one away
 	At         time.Time     // when it was obtained from the sources; set by NewCache

@@ -15,8 +15,8 @@ import (
 // TrustOptions says what it takes for a certificate to be used.
 type TrustOptions struct {
 	Vouch       Vouch
-	Roots       []*x509.Certificate // for PKI
-	SystemRoots bool                // for PKI: also those of the operating system
+	Roots       []*x509.Certificate // for PKI, and for a Candidate that NeedsPKI
+	SystemRoots bool                // also those of the operating system
 	MinRSABits  int                 // default 2048
 	// FoldLocal lets a certificate for Anna@example.org serve anna@example.org
 	// when none names the address exactly. Hazard: where the two are different
@@ -29,7 +29,7 @@ type TrustOptions struct {
 type Trusted struct {
 	source  Source
 	opts    TrustOptions
-	roots   *x509.CertPool // nil when the source vouches itself
+	roots   *x509.CertPool // nil when there are none
 	refused map[reason.Token]*atomic.Uint64
 }
 
@@ -49,10 +49,10 @@ func NewTrusted(source Source, opts TrustOptions) (*Trusted, error) {
 	for _, token := range nearness {
 		t.refused[token] = new(atomic.Uint64)
 	}
-	if opts.Vouch == Itself {
-		return t, nil
-	}
 	if len(opts.Roots) == 0 && !opts.SystemRoots {
+		if opts.Vouch == Itself {
+			return t, nil
+		}
 		return nil, errors.New("lookup: trust by PKI needs roots")
 	}
 	t.roots = x509.NewCertPool()
@@ -89,7 +89,7 @@ func (t *Trusted) judge(a Answer, addr address.Address) Answer {
 	candidates := make([]Candidate, len(a.Candidates))
 	a.Outcome, a.Reason = None, reason.NoCertificate
 	for i, c := range a.Candidates {
-		until, no := j.verdict(c.Cert)
+		until, no := j.verdict(c)
 		c.Usable, c.Until, c.Reason, c.Why = no == nil, until, reason.None, ""
 		if no != nil {
 			c.Reason, c.Why = no.reason, no.why

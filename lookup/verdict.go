@@ -29,7 +29,7 @@ type judgement struct {
 	now           time.Time
 	named         bool           // some certificate is for the address, in whatever case
 	folded        bool           // none is for it exactly, and the operator allows another case
-	intermediates *x509.CertPool // under PKI
+	intermediates *x509.CertPool // when there are roots
 }
 
 func newJudgement(t *Trusted, addr address.Address, candidates []Candidate) *judgement {
@@ -53,7 +53,8 @@ func newJudgement(t *Trusted, addr address.Address, candidates []Candidate) *jud
 // verdict gives nil and the end of the verdict, or why the certificate is
 // refused. What can never be cured is looked at first, the dates last but one,
 // and the chain, which costs most, last.
-func (j *judgement) verdict(c *certificate.Certificate) (until time.Time, no *refusal) {
+func (j *judgement) verdict(candidate Candidate) (until time.Time, no *refusal) {
+	c := candidate.Cert
 	for _, check := range []func(*certificate.Certificate) *refusal{
 		j.checkCA, j.checkAddress, j.checkKey, checkUsage, j.checkStrength, checkExtensions, j.checkDates,
 	} {
@@ -61,8 +62,11 @@ func (j *judgement) verdict(c *certificate.Certificate) (until time.Time, no *re
 			return time.Time{}, no
 		}
 	}
-	if j.roots == nil {
+	if j.opts.Vouch == Itself && !candidate.NeedsPKI {
 		return c.NotAfter, nil
+	}
+	if j.roots == nil {
+		return time.Time{}, refuse(reason.CertificateUntrusted, "may be used with a chain to a trusted root only, says its source, and no root is configured")
 	}
 	return j.verify(c)
 }

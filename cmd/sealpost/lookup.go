@@ -69,10 +69,11 @@ type lookupReport struct {
 }
 
 type sourceReport struct {
-	Name    string  `json:"name"`
-	Outcome string  `json:"outcome"`
-	Seconds float64 `json:"seconds"`
-	Error   string  `json:"error,omitempty"`
+	Name    string   `json:"name"`
+	Outcome string   `json:"outcome"`
+	Seconds float64  `json:"seconds"`
+	Error   string   `json:"error,omitempty"`
+	Notes   []string `json:"notes,omitempty"`
 }
 
 type certificateReport struct {
@@ -100,7 +101,7 @@ func newLookupReport(a address.Address, answer lookup.Answer, d *relay.Decider) 
 		out.Error = answer.Err.Error()
 	}
 	for _, s := range answer.Asked {
-		r := sourceReport{Name: s.Source, Outcome: s.Outcome.String(), Seconds: s.Took.Seconds()}
+		r := sourceReport{Name: s.Source, Outcome: s.Outcome.String(), Seconds: s.Took.Seconds(), Notes: s.Notes}
 		if s.Err != nil {
 			r.Error = s.Err.Error()
 		}
@@ -145,6 +146,9 @@ func (r lookupReport) print(w io.Writer) {
 			fmt.Fprintf(w, "  %s", s.Error)
 		}
 		fmt.Fprintln(w)
+		for _, note := range s.Notes {
+			fmt.Fprintf(w, "      %s\n", note)
+		}
 	}
 	for _, c := range r.Certificates {
 		c.print(w)
