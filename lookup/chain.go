@@ -5,49 +5,41 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
-	"runtime/debug"
-	"slices"
-	"sync/atomic"
+	"sync"
 	"time"
 
 	"sealpost/internal/address"
 	"sealpost/internal/reason"
 )
 
-// A Link is one source of a chain.
-type Link struct {
-	Name        string // stands in answers, logs and metrics
-	Source      Source
-	Timeout     time.Duration // for one lookup, waiting for a turn included; default: ChainOptions.Timeout
-	Concurrency int           // lookups at a time, default 64; the others wait for their turn
-}
-
 // ChainOptions says how sources are asked.
 type ChainOptions struct {
+	// All asks every source, at once, and puts together what they have. Without
+	// it they are asked in order, and the first that has a usable certificate
+	// answers.
+	All     bool
 	Timeout time.Duration // of each source, default 3 s
-	Overall time.Duration // of all together; default: the sum of theirs
-	Log     *slog.Logger  // default: slog.Default
+	Overall time.Duration // of all together; default: the sum of theirs, or with All the longest
+
+	Failures int              // in a row after which a source counts as away, default 5; negative: never
+	Pause    time.Duration    // before a source that is away is tried again, default 1 s; it doubles each time
+	MaxPause time.Duration    // the longest, default 30 s
+	Clock    func() time.Time // of the pauses, default: time.Now
+	Log      *slog.Logger     // default: slog.Default
 }
 
-// A Chain asks sources in order; the first that has a usable certificate
-// answers. A source that is unavailable does not keep later ones from
-// answering Found, but it does keep the chain from answering None.
+// A Chain asks sources: in order until one has a usable certificate, or all of
+// them. A source that is unavailable does not keep others from answering
+// Found, but it does keep the chain from answering None.
+//
+// A source that fails several times in a row, for different addresses, counts
+// as away: its lookups are Unavailable at once, and every now and then one of
+// them finds out whether it is back. What fails because the caller went away
+// does not count.
 type Chain struct {
 	links   []*link
+	all     bool
 	overall time.Duration
-	log     *slog.Logger
-}
-
-type link struct {
-	Link
-	turns             chan struct{}
-	lookups, failures atomic.Uint64
-}
-
-// SourceStats counts what one source was asked, since the start.
-type SourceStats struct {
-	Source            string
-	Lookups, Failures uint64 // a failure is a lookup that ended Unavailable
 }
 
 // NewChain needs at least one link; names must be there and differ.
@@ -55,29 +47,28 @@ func NewChain(opts ChainOptions, links ...Link) (*Chain, error) {
 	if len(links) == 0 {
 		return nil, errors.New("lookup: no sources")
 	}
-	c := &Chain{overall: opts.Overall, log: opts.Log}
-	if c.log == nil {
-		c.log = slog.Default()
+	if opts.Log == nil {
+		opts.Log = slog.Default()
 	}
-	var sum time.Duration
+	if opts.Clock == nil {
+		opts.Clock = time.Now
+	}
+	c := &Chain{all: opts.All}
+	var sum, longest time.Duration
 	names := map[string]bool{}
 	for _, l := range links {
 		if l.Name == "" || l.Source == nil || names[l.Name] {
 			return nil, fmt.Errorf("lookup: source %q needs a name of its own", l.Name)
 		}
 		names[l.Name] = true
-		if l.Timeout <= 0 {
-			l.Timeout = orDefault(opts.Timeout, 3*time.Second)
-		}
-		if l.Concurrency <= 0 {
-			l.Concurrency = 64
-		}
-		sum += l.Timeout
-		c.links = append(c.links, &link{Link: l, turns: make(chan struct{}, l.Concurrency)})
+		made := newLink(l, opts)
+		sum, longest = sum+made.Timeout, max(longest, made.Timeout)
+		c.links = append(c.links, made)
 	}
-	if c.overall <= 0 {
-		c.overall = sum
+	if c.all {
+		sum = longest
 	}
+	c.overall = orDefault(opts.Overall, sum)
 	return c, nil
 }
 
@@ -90,41 +81,93 @@ func orDefault(d, otherwise time.Duration) time.Duration {
 
 // Lookup asks the sources.
 func (c *Chain) Lookup(ctx context.Context, addr address.Address) Answer {
-	ctx, cancel := context.WithTimeout(ctx, c.overall)
+	ctx, cancel := context.WithTimeoutCause(ctx, c.overall, errOverall)
 	defer cancel()
 	start := time.Now()
-	all := Answer{Outcome: None}
-	var errs []error
+	var m merger
+	if c.all {
+		m = c.askAll(ctx, addr)
+	} else {
+		m = c.askInOrder(ctx, addr)
+	}
+	a := m.answer()
+	a.Took = time.Since(start)
+	return a
+}
+
+func (c *Chain) askInOrder(ctx context.Context, addr address.Address) (m merger) {
+	share := c.overall / time.Duration(len(c.links))
 	for _, l := range c.links {
-		a := c.ask(ctx, l, addr)
-		all.Asked = append(all.Asked, Asked{Source: l.Name, Outcome: a.Outcome, Took: a.Took, Err: a.Err, Notes: a.Notes})
-		for _, candidate := range a.Candidates {
-			candidate.Source = l.Name
-			all.Candidates = append(all.Candidates, candidate)
-		}
-		if a.Outcome == Found {
-			all.Outcome, all.Source, all.Err = Found, l.Name, a.Err
+		if m.add(l.Name, l.ask(ctx, share, addr)); m.found != "" {
 			break
 		}
-		if a.Outcome != None {
-			all.Outcome, all.Source = Unavailable, l.Name
-			errs = append(errs, fmt.Errorf("source %s: %w", l.Name, a.Err))
-			all.Reason = worse(all.Reason, a.Reason)
-		}
 	}
-	all.Took = time.Since(start)
-	switch all.Outcome {
+	return m
+}
+
+// askAll waits for every source, each within its own time: whoever wants all
+// that is known of an address cannot take the first answer.
+func (c *Chain) askAll(ctx context.Context, addr address.Address) (m merger) {
+	answers := make([]Answer, len(c.links))
+	var asking sync.WaitGroup
+	for i, l := range c.links {
+		asking.Go(func() { answers[i] = l.ask(ctx, c.overall, addr) })
+	}
+	asking.Wait()
+	for i, l := range c.links {
+		m.add(l.Name, answers[i])
+	}
+	return m
+}
+
+// A merger makes one answer of several. Found outweighs Unavailable, and
+// Unavailable outweighs None.
+type merger struct {
+	all    Answer
+	found  string  // the first source that has a usable certificate
+	away   string  // the last one that is unavailable
+	errs   []error // of those that are unavailable
+	beside []error // what those that have certificates could not read
+}
+
+func (m *merger) add(name string, a Answer) {
+	m.all.Asked = append(m.all.Asked, Asked{Source: name, Outcome: a.Outcome, Took: a.Took, Err: a.Err, Notes: a.Notes})
+	for _, candidate := range a.Candidates {
+		candidate.Source = name
+		m.all.Candidates = append(m.all.Candidates, candidate)
+	}
+	switch a.Outcome {
 	case Found:
-		all.Reason = reason.None
-	case Unavailable:
-		all.Err = errors.Join(errs...)
+		if m.found == "" {
+			m.found = name
+		}
+		if a.Err != nil {
+			m.beside = append(m.beside, a.Err)
+		}
 	case None:
-		all.Reason = reason.NoCertificate
-		if n, ok := all.Nearest(); ok {
-			all.Reason, all.Source = n.Reason, n.Source
+	default:
+		m.away = name
+		m.errs = append(m.errs, fmt.Errorf("source %s: %w", name, a.Err))
+		m.all.Reason = worse(m.all.Reason, a.Reason)
+	}
+}
+
+func (m *merger) answer() Answer {
+	a := m.all
+	switch {
+	case m.found != "":
+		a.Outcome, a.Source, a.Reason = Found, m.found, reason.None
+		a.Partial = len(m.errs) > 0
+		a.Err = errors.Join(append(m.errs, m.beside...)...)
+	case m.away != "":
+		a.Outcome, a.Source, a.Err = Unavailable, m.away, errors.Join(m.errs...)
+	default:
+		a.Outcome, a.Reason = None, reason.NoCertificate
+		if n, ok := a.Nearest(); ok {
+			a.Reason, a.Source = n.Reason, n.Source
 		}
 	}
-	return all
+	return a
 }
 
 // worse joins the reasons of several unavailable sources: one that could not
@@ -139,72 +182,20 @@ func worse(a, b reason.Token) reason.Token {
 	return a
 }
 
-// ask asks one source, waiting for a turn if it has enough to do, and fills in
-// what the source itself does not know.
-func (c *Chain) ask(ctx context.Context, l *link, addr address.Address) Answer {
-	ctx, cancel := context.WithTimeout(ctx, l.Timeout)
-	defer cancel()
-	start := time.Now()
-	l.lookups.Add(1)
-	var a Answer
-	select {
-	case l.turns <- struct{}{}:
-		a = c.guarded(ctx, l, addr)
-		<-l.turns
-	case <-ctx.Done():
-		a = failed(reason.LookupUnavailable, fmt.Errorf("no turn in time: %w", ctx.Err()))
-	}
-	a = believable(ctx, a)
-	a.Took = time.Since(start)
-	if a.Outcome == Unavailable {
-		l.failures.Add(1)
-	}
-	return a
-}
-
-var (
-	errNoAnswer  = errors.New("no answer")
-	errNotJudged = errors.New("certificates that nobody judged: the source is not wrapped by NewTrusted")
-)
-
-// believable holds a source to what the outcomes mean, whatever it says.
-func believable(ctx context.Context, a Answer) Answer {
-	switch {
-	case a.Outcome == None && ctx.Err() == nil:
-		return a
-	case a.Outcome == Found && slices.ContainsFunc(a.Candidates, func(c Candidate) bool { return c.Usable }):
-		return a
-	case a.Outcome == Found:
-		a.Err = errNotJudged
-	case a.Err == nil && ctx.Err() != nil:
-		a.Err = ctx.Err()
-	case a.Err == nil:
-		a.Err = errNoAnswer
-	}
-	a.Outcome = Unavailable
-	if a.Reason == reason.None || a.Reason == reason.NoCertificate {
-		a.Reason = reason.LookupUnavailable
-	}
-	return a
-}
-
-// guarded turns a panic of a source into an outage of that source: answers
-// come from strangers, and a flaw in reading one must not stop the mail.
-func (c *Chain) guarded(ctx context.Context, l *link, addr address.Address) (a Answer) {
-	defer func() {
-		if p := recover(); p != nil {
-			c.log.Error("lookup source panicked", "source", l.Name, "panic", p, "stack", string(debug.Stack()))
-			a = failed(reason.LookupUnavailable, fmt.Errorf("internal error: %v", p))
-		}
-	}()
-	return l.Source.Lookup(ctx, addr)
-}
-
 // Stats counts per source, in order.
 func (c *Chain) Stats() []SourceStats {
 	stats := make([]SourceStats, len(c.links))
 	for i, l := range c.links {
-		stats[i] = SourceStats{l.Name, l.lookups.Load(), l.failures.Load()}
+		stats[i] = SourceStats{l.Name, l.lookups.Load(), l.failures.Load(), l.skipped.Load(), time.Duration(l.nanos.Load())}
 	}
 	return stats
+}
+
+// Health tells how each source is doing, in order.
+func (c *Chain) Health() []SourceHealth {
+	health := make([]SourceHealth, len(c.links))
+	for i, l := range c.links {
+		health[i] = l.breaker.snapshot()
+	}
+	return health
 }

@@ -67,8 +67,8 @@ func TestChain(t *testing.T) {
 		if a.Outcome != test.outcome || a.Reason != test.token || a.Source != test.source || len(a.Asked) != test.asked {
 			t.Errorf("%s: %v, reason %q, source %q, %d asked", name, a.Outcome, a.Reason, a.Source, len(a.Asked))
 		}
-		if (a.Err != nil) != (a.Outcome == lookup.Unavailable) {
-			t.Errorf("%s: %v with error %v", name, a.Outcome, a.Err)
+		if (a.Err != nil) != (a.Outcome == lookup.Unavailable || a.Partial) {
+			t.Errorf("%s: %v with error %v, partial %v", name, a.Outcome, a.Err, a.Partial)
 		}
 		if len(a.Usable(0)) > 0 != (a.Outcome == lookup.Found) {
 			t.Errorf("%s: %v with %d usable", name, a.Outcome, len(a.Usable(0)))

@@ -2,8 +2,8 @@
 // this address be sealed to, and who says so?
 //
 // A Source is asked for an address. NewFiles and NewHTTP find certificates,
-// NewTrusted judges what one of them found, NewChain asks several in order,
-// NewCache remembers. They are put together from the inside out:
+// NewTrusted judges what one of them found, NewChain asks several, in order or at
+// once, NewCache remembers. They are put together from the inside out:
 //
 //	cache( chain( trusted(files), trusted(http) ) )
 //
@@ -89,7 +89,7 @@ type Asked struct {
 	Source  string
 	Outcome Outcome
 	Took    time.Duration
-	Err     error // why it was Unavailable, or what part of its answer could not be read
+	Err     error    // why it was Unavailable, or what part of its answer could not be read
 	Notes   []string // what it has that is no certificate to seal to
 }
 
@@ -98,8 +98,9 @@ type Asked struct {
 type Answer struct {
 	Outcome    Outcome
 	Candidates []Candidate   // usable and refused ones, also beside None and Unavailable
-	Source     string        // name of the source that decided; empty where no single one did
+	Source     string        // name of the source that decided, the first one when several found; empty where none did
 	Err        error         // why Unavailable or Stale; with Found or None, what could not be read beside it
+	Partial    bool          // Found, but a source that was asked was unavailable, and may know more
 	Notes      []string      // for people: what one source has that is no certificate to seal to, and puts nothing in doubt
 	Reason     reason.Token  // why not Found; the nearest to being usable, when several were refused
 	Stale      bool          // from the cache, past its time, because Err kept a fresh one away
