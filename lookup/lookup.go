@@ -19,6 +19,7 @@ import (
 	"sealpost/internal/address"
 	"sealpost/internal/certificate"
 	"sealpost/internal/reason"
+	"sealpost/lookup/revocation"
 )
 
 // An Outcome says how a lookup ended.
@@ -82,6 +83,8 @@ type Candidate struct {
 	Reason   reason.Token // why not, when not Usable
 	Why      string       // the same in words, as the end of a sentence that begins with the certificate
 	Until    time.Time    // when Usable: the verdict ends with the first certificate of its chain to expire
+
+	Revocation revocation.Verdict // what is known of its chain, where that was asked
 }
 
 // Asked is what one source answered, for people.

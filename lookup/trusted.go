@@ -22,7 +22,14 @@ type TrustOptions struct {
 	// when none names the address exactly. Hazard: where the two are different
 	// mailboxes, one reads the other's mail.
 	FoldLocal bool
-	Clock     func() time.Time // default: time.Now
+	// Revoker is asked about every chain to a root; nil: nobody asks whether a
+	// certificate was withdrawn. What a source itself vouches for has no chain,
+	// and is not asked about.
+	Revoker Revoker
+	// Hard refuses, for now, a certificate of which the Revoker knows nothing.
+	Hard    bool
+	Issuers IssuerFinder     // asked where a chain breaks off; nil: nobody is
+	Clock   func() time.Time // default: time.Now
 }
 
 // Trusted judges what one source finds.
@@ -33,8 +40,12 @@ type Trusted struct {
 	refused map[reason.Token]*atomic.Uint64
 }
 
-// errOthers is why an answer is not believed.
-var errOthers = errors.New("the source answered with certificates for other addresses only")
+// Why an answer is not believed.
+var (
+	errOthers     = errors.New("the source answered with certificates for other addresses only")
+	errNotAllSeen = fmt.Errorf("the source has more than %d certificates for this address that need a chain", maxVerified)
+	errWithdrawn  = errors.New("it is not known whether the certificate was withdrawn")
+)
 
 // NewTrusted wraps a source. Under PKI it needs a root; the error says so, or
 // why the roots of the system cannot be read.
@@ -81,16 +92,17 @@ func (t *Trusted) Lookup(ctx context.Context, addr address.Address) Answer {
 	if len(a.Candidates) == 0 {
 		return failed(reason.LookupUnavailable, errNoAnswer)
 	}
-	return t.judge(a, addr)
+	return t.judge(ctx, a, addr)
 }
 
-func (t *Trusted) judge(a Answer, addr address.Address) Answer {
-	j := newJudgement(t, addr, a.Candidates)
+func (t *Trusted) judge(ctx context.Context, a Answer, addr address.Address) Answer {
+	j := newJudgement(ctx, t, addr, a.Candidates)
 	candidates := make([]Candidate, len(a.Candidates))
 	a.Outcome, a.Reason = None, reason.NoCertificate
 	for i, c := range a.Candidates {
-		until, no := j.verdict(c)
-		c.Usable, c.Until, c.Reason, c.Why = no == nil, until, reason.None, ""
+		r := j.verdict(c)
+		no := r.no
+		c.Usable, c.Until, c.Reason, c.Why, c.Revocation = no == nil, r.until, reason.None, "", r.revocation
 		if no != nil {
 			c.Reason, c.Why = no.reason, no.why
 			t.refused[no.reason].Add(1)
@@ -105,6 +117,10 @@ func (t *Trusted) judge(a Answer, addr address.Address) Answer {
 		a.Reason = reason.None
 	case !j.named:
 		a.Outcome, a.Reason, a.Err = Unavailable, reason.CertificateAddress, errors.Join(errOthers, a.Err)
+	case j.unknown != nil:
+		a.Outcome, a.Reason, a.Err = Unavailable, reason.RevocationUnknown, errors.Join(j.unknown, a.Err)
+	case j.verified > maxVerified: // one of the others may have been the one
+		a.Outcome, a.Reason, a.Err = Unavailable, reason.LookupUnavailable, errors.Join(errNotAllSeen, a.Err)
 	case a.Err != nil: // what could not be read may have been the one
 		a.Outcome, a.Reason = Unavailable, reason.CertificateUnreadable
 	case ok:

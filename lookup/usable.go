@@ -67,6 +67,7 @@ func sameKey(c *certificate.Certificate) func(*certificate.Certificate) bool {
 var nearness = [...]reason.Token{
 	reason.CertificateExpired,
 	reason.CertificateNotYetValid,
+	reason.RevocationUnknown,
 	reason.CertificateRevoked,
 	reason.CertificateWeakKey,
 	reason.CertificateUntrusted,

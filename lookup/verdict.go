@@ -1,6 +1,7 @@
 package lookup
 
 import (
+	"context"
 	"crypto/x509"
 	"fmt"
 	"slices"
@@ -10,6 +11,7 @@ import (
 	"sealpost/internal/address"
 	"sealpost/internal/certificate"
 	"sealpost/internal/reason"
+	"sealpost/lookup/revocation"
 )
 
 // A refusal is why a certificate is not used.
@@ -25,15 +27,25 @@ func refuse(token reason.Token, format string, args ...any) *refusal {
 // A judgement is about all certificates that one source has for one address.
 type judgement struct {
 	*Trusted
-	addr          address.Address
-	now           time.Time
-	named         bool           // some certificate is for the address, in whatever case
-	folded        bool           // none is for it exactly, and the operator allows another case
-	intermediates *x509.CertPool // when there are roots
+	ctx      context.Context // how long may be waited for what others know
+	addr     address.Address
+	now      time.Time
+	named    bool    // some certificate is for the address, in whatever case
+	folded   bool    // none is for it exactly, and the operator allows another case
+	issuers  issuers // when there are roots: the authorities' certificates in the answer
+	verified int     // certificates for which a chain was asked
+	unknown  error   // what is not known of a certificate that would be used otherwise
 }
 
-func newJudgement(t *Trusted, addr address.Address, candidates []Candidate) *judgement {
-	j := &judgement{Trusted: t, addr: addr, now: t.opts.Clock()}
+// A ruling is about one certificate: it may be used until, or no says why not.
+type ruling struct {
+	until      time.Time
+	revocation revocation.Verdict
+	no         *refusal
+}
+
+func newJudgement(ctx context.Context, t *Trusted, addr address.Address, candidates []Candidate) *judgement {
+	j := &judgement{Trusted: t, ctx: ctx, addr: addr, now: t.opts.Clock()}
 	exactly := false
 	for _, c := range candidates {
 		switch names(c.Cert, addr) {
@@ -45,28 +57,27 @@ func newJudgement(t *Trusted, addr address.Address, candidates []Candidate) *jud
 	}
 	j.folded = t.opts.FoldLocal && !exactly
 	if t.roots != nil {
-		j.intermediates = intermediates(candidates)
+		j.issuers = newIssuers(candidates)
 	}
 	return j
 }
 
-// verdict gives nil and the end of the verdict, or why the certificate is
-// refused. What can never be cured is looked at first, the dates last but one,
-// and the chain, which costs most, last.
-func (j *judgement) verdict(candidate Candidate) (until time.Time, no *refusal) {
+// verdict rules on one certificate. What can never be cured is looked at first,
+// the dates last but one, and the chain, which costs most, last.
+func (j *judgement) verdict(candidate Candidate) ruling {
 	c := candidate.Cert
 	for _, check := range []func(*certificate.Certificate) *refusal{
 		j.checkCA, j.checkAddress, j.checkKey, checkUsage, j.checkStrength, checkExtensions, j.checkDates,
 	} {
 		if no := check(c); no != nil {
-			return time.Time{}, no
+			return ruling{no: no}
 		}
 	}
 	if j.opts.Vouch == Itself && !candidate.NeedsPKI {
-		return c.NotAfter, nil
+		return ruling{until: c.NotAfter}
 	}
 	if j.roots == nil {
-		return time.Time{}, refuse(reason.CertificateUntrusted, "may be used with a chain to a trusted root only, says its source, and no root is configured")
+		return ruling{no: refuse(reason.CertificateUntrusted, "may be used with a chain to a trusted root only, says its source, and no root is configured")}
 	}
 	return j.verify(c)
 }

@@ -12,56 +12,108 @@ import (
 	"sealpost/internal/address"
 	"sealpost/internal/certificate"
 	"sealpost/internal/reason"
+	"sealpost/lookup/revocation"
 )
 
 var oidSubjectAltName = asn1.ObjectIdentifier{2, 5, 29, 17}
 
-// maxIntermediates bounds what a source may make chain building do; the size
-// of keys that are calculated with is the other bound.
-const maxIntermediates = 16
+// Bounds on what a source may make chain building do. crypto/x509 has one of
+// its own, of a hundred signatures a certificate; the size of keys that are
+// calculated with is another.
+const (
+	maxIntermediates = 16 // for one certificate
+	maxVerified      = 64 // certificates of one answer
+	maxChains        = 4  // of one certificate, that are asked about
+)
 
-// intermediates are the issuers' certificates that came with an answer.
-func intermediates(candidates []Candidate) *x509.CertPool {
-	pool, n := x509.NewCertPool(), 0
-	for _, c := range candidates {
-		if !c.Cert.IsCA || c.Cert.KeyBits > certificate.MaxRSABits || n == maxIntermediates {
-			continue
-		}
-		if x, err := c.Cert.X509(); err == nil {
-			pool.AddCert(x)
-			n++
-		}
+// verify builds chains to a root (RFC 5280 section 6, RFC 8550 section 4), and
+// asks whether a certificate in them was withdrawn. Of several chains of which
+// the same is known, the one that lasts longest counts.
+func (j *judgement) verify(c *certificate.Certificate) ruling {
+	if j.verified++; j.verified > maxVerified {
+		return ruling{no: refuse(reason.CertificateUnverified, "was not looked at: the source has more than %d for this address", maxVerified)}
 	}
-	return pool
-}
-
-// verify builds a chain to a root (RFC 5280 section 6) and tells until when it
-// holds. Of several chains the one that lasts longest counts.
-func (j *judgement) verify(c *certificate.Certificate) (until time.Time, no *refusal) {
 	x, err := c.X509()
 	if err != nil {
-		return until, refuse(reason.CertificateUnverified, "can be read but not verified (%v)", err)
+		return ruling{no: refuse(reason.CertificateUnverified, "can be read but not verified (%v)", err)}
 	}
-	chains, err := understood(x).Verify(x509.VerifyOptions{
-		Roots: j.roots, Intermediates: j.intermediates, CurrentTime: j.now,
-		KeyUsages: []x509.ExtKeyUsage{x509.ExtKeyUsageEmailProtection}, // the default would be TLS servers
-	})
+	chains, no := j.chains(x, c)
+	if no != nil {
+		return ruling{no: no}
+	}
+	slices.SortStableFunc(chains, func(a, b []*x509.Certificate) int { return lastsUntil(b).Compare(lastsUntil(a)) })
+	if j.opts.Revoker == nil {
+		return ruling{until: lastsUntil(chains[0])}
+	}
+	return j.askRevoker(chains[:min(len(chains), maxChains)])
+}
+
+// chains gives at least one chain that proves that the certificate is what it
+// says, or why there is none.
+func (j *judgement) chains(x *x509.Certificate, c *certificate.Certificate) ([][]*x509.Certificate, *refusal) {
+	known := j.issuers.above(x)
+	chains, err := j.build(x, known)
+	for round := 0; round < maxFetchRounds && breaksOff(err) && j.opts.Issuers != nil; round++ {
+		more := j.fetchIssuers(x, known)
+		if len(more) == 0 {
+			break
+		}
+		known = append(known, more...)
+		chains, err = j.build(x, known)
+	}
 	if err != nil {
-		return until, refuse(reason.CertificateUntrusted, "%s", explain(err, c))
+		return nil, explain(err, c, known)
 	}
 	unseen := slices.DeleteFunc(slices.Clone(c.Addresses), func(a string) bool { return slices.Contains(x.EmailAddresses, a) })
+	chains = slices.DeleteFunc(chains, func(chain []*x509.Certificate) bool { return !constraintsAllow(chain, unseen) })
+	if len(chains) == 0 {
+		return nil, refuse(reason.CertificateUntrusted, "names a mailbox that its issuer may not certify")
+	}
+	return chains, nil
+}
+
+func (j *judgement) build(x *x509.Certificate, known []*x509.Certificate) ([][]*x509.Certificate, error) {
+	pool := x509.NewCertPool()
+	for _, k := range known {
+		pool.AddCert(k)
+	}
+	return understood(x).Verify(x509.VerifyOptions{
+		Roots: j.roots, Intermediates: pool, CurrentTime: j.now,
+		KeyUsages: []x509.ExtKeyUsage{x509.ExtKeyUsageEmailProtection}, // the default would be TLS servers
+	})
+}
+
+// askRevoker takes the first chain that is known to be good, or else the first
+// of which nothing is known. A certificate is withdrawn when no chain is left.
+func (j *judgement) askRevoker(chains [][]*x509.Certificate) ruling {
+	best := ruling{revocation: revocation.Verdict{Status: revocation.Revoked}}
 	for _, chain := range chains {
-		if !constraintsAllow(chain, unseen) {
-			continue
+		v := j.opts.Revoker.Check(j.ctx, chain)
+		if better := rank(v.Status) > rank(best.revocation.Status); better || best.revocation.Why == "" {
+			best = ruling{until: lastsUntil(chain), revocation: v}
 		}
-		if end := lastsUntil(chain); end.After(until) {
-			until = end
+		if v.Status == revocation.Good {
+			break
 		}
 	}
-	if until.IsZero() {
-		return until, refuse(reason.CertificateUntrusted, "names a mailbox that its issuer may not certify")
+	v := best.revocation
+	switch {
+	case v.Status == revocation.Revoked:
+		best.no = refuse(reason.CertificateRevoked, "%s", v.Why)
+	case v.Status == revocation.Unknown && j.opts.Hard:
+		best.no = refuse(reason.RevocationUnknown, "may have been withdrawn, which nobody knows now: %s", v.Why)
+		j.unknown = fmt.Errorf("%w: %s", errWithdrawn, v.Why)
+	case j.opts.Hard:
+		best.until = earliest(best.until, v.Until)
 	}
-	return until, nil
+	if best.no != nil {
+		best.until = time.Time{}
+	}
+	return best
+}
+
+func rank(s revocation.Status) int {
+	return map[revocation.Status]int{revocation.Unknown: 1, revocation.Good: 2}[s]
 }
 
 // understood is the certificate without the objection to a critical subject
@@ -128,18 +180,50 @@ func constraintCovers(constraint string, mailbox address.Address) bool {
 }
 
 // explain puts an error of chain building into words.
-func explain(err error, c *certificate.Certificate) string {
+func explain(err error, c *certificate.Certificate, known []*x509.Certificate) *refusal {
 	var unknown x509.UnknownAuthorityError
 	var invalid x509.CertificateInvalidError
+	var critical x509.UnhandledCriticalExtension
 	switch {
 	case errors.As(err, &unknown) && slices.Equal(c.RawIssuer, c.RawSubject):
-		return "is signed by nobody but itself, and is not among the trusted roots"
+		return refuse(reason.CertificateUntrusted, "is signed by nobody but itself, and is not among the trusted roots")
 	case errors.As(err, &unknown):
-		return fmt.Sprintf("has no chain to a trusted root: it was issued by %s (%v)", list([]string{c.Issuer}), err)
+		return explainBreak(unknown, c, known)
+	case errors.As(err, &critical):
+		return refuse(reason.CertificateUnverified, "has a chain in which a critical extension is not understood, and so must not be used")
 	case errors.As(err, &invalid) && invalid.Reason == x509.Expired:
-		return fmt.Sprintf("has a chain in which a certificate is not valid at this time: %s", list([]string{invalid.Cert.Subject.String()}))
+		return refuse(reason.CertificateUntrusted, "has a chain in which a certificate is not valid at this time: %s", list([]string{invalid.Cert.Subject.String()}))
 	case errors.As(err, &invalid) && invalid.Reason == x509.IncompatibleUsage:
-		return "has an issuer that may not certify mailboxes (extended key usage)"
+		return refuse(reason.CertificateUntrusted, "has an issuer that may not certify mailboxes (extended key usage)")
 	}
-	return fmt.Sprintf("has no valid chain to a trusted root (%v)", err)
+	return refuse(reason.CertificateUntrusted, "has no valid chain to a trusted root (%v)", err)
+}
+
+// explainBreak says where a chain breaks off: crypto/x509 knows no issuer, or
+// knows one and does not accept it.
+func explainBreak(err x509.UnknownAuthorityError, c *certificate.Certificate, known []*x509.Certificate) *refusal {
+	if x := err.Cert; x != nil && forgeable(x.SignatureAlgorithm) {
+		return refuse(reason.CertificateUnverified, "is signed with %v, which can be forged", x.SignatureAlgorithm)
+	}
+	for _, k := range known {
+		name := list([]string{k.Subject.String()})
+		switch {
+		case len(k.UnhandledCriticalExtensions) > 0:
+			return refuse(reason.CertificateUnverified, "has an issuer (%s) with a critical extension that is not understood (%s)",
+				name, k.UnhandledCriticalExtensions[0])
+		case forgeable(k.SignatureAlgorithm) && !slices.Equal(k.RawIssuer, k.RawSubject):
+			return refuse(reason.CertificateUnverified, "has an issuer (%s) whose certificate is signed with %v, which can be forged",
+				name, k.SignatureAlgorithm)
+		}
+	}
+	return refuse(reason.CertificateUntrusted, "has no chain to a trusted root: it was issued by %s (%v)", list([]string{c.Issuer}), err)
+}
+
+// forgeable reports whether a signature of this kind no longer proves anything.
+func forgeable(a x509.SignatureAlgorithm) bool {
+	switch a {
+	case x509.MD2WithRSA, x509.MD5WithRSA, x509.SHA1WithRSA, x509.DSAWithSHA1, x509.ECDSAWithSHA1:
+		return true
+	}
+	return false
 }

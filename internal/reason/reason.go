@@ -24,6 +24,7 @@ const (
 	CertificateUnverified  Token = "certificate-not-verifiable"
 	CertificateCA          Token = "certificate-is-ca"
 	CertificateRevoked     Token = "certificate-revoked"
+	RevocationUnknown      Token = "revocation-unknown"
 	LookupUnavailable      Token = "lookup-unavailable"
 )
 
@@ -110,7 +111,7 @@ func All() []Token {
 	return []Token{
 		NoCertificate, CertificateExpired, CertificateNotYetValid, CertificateAddress, CertificateUsage,
 		CertificateUntrusted, CertificateWeakKey, CertificateKeyKind, CertificateUnreadable,
-		CertificateUnverified, CertificateCA, CertificateRevoked, LookupUnavailable,
+		CertificateUnverified, CertificateCA, CertificateRevoked, RevocationUnknown, LookupUnavailable,
 
 		RelayDenied, AuthFailed, AuthNeedsTLS, TLSRequired, AddressInvalid, AddressRouting,
 		MessageTooLarge, TooManyRecipients, TooManyClients, TooManyErrors, ClientTimeout, ClientGone,
