@@ -2,20 +2,14 @@ package lookup
 
 import (
 	"context"
-	"crypto/tls"
 	"crypto/x509"
-	"errors"
 	"fmt"
-	"io"
-	"net"
 	"net/http"
-	"net/url"
-	"os"
-	"strings"
 	"time"
 
 	"sealpost/internal/address"
 	"sealpost/internal/reason"
+	"sealpost/lookup/fetch"
 )
 
 // HTTPOptions says how a key server is asked.
@@ -35,20 +29,13 @@ type HTTPOptions struct {
 	MaxCertificates int            // in one answer, default 32
 }
 
-const (
-	maxRedirects      = 3
-	maxResponseHeader = 64 << 10
-	maxDrained        = 64 << 10 // of a body without interest, to keep the connection
-	maxTokenFile      = 16 << 10
-)
-
 // HTTP asks a key server with GET, and takes its answer by Content-Type:
 //
 //   - application/pkix-cert and its older names, application/x-pem-file,
 //     application/pem-certificate-chain: certificates, DER or PEM;
 //   - application/pkcs7-mime, application/x-pkcs7-certificates: certs-only
 //     PKCS #7;
-//   - application/json: see readJSON.
+//   - application/json: see keydb.ReadAnswer.
 //
 // Status 404 is None. Everything else that is not 200 with at least one
 // readable certificate is Unavailable: other statuses, other types, a body
@@ -78,88 +65,25 @@ func NewHTTP(opts HTTPOptions) (*HTTP, error) {
 		return nil, err
 	}
 	var err error
-	if h.token, err = readToken(opts.TokenFile); err != nil {
+	if h.token, err = fetch.ReadToken(opts.TokenFile); err != nil {
 		return nil, err
 	}
-	h.client = &http.Client{
-		CheckRedirect: h.checkRedirect,
-		Transport: &http.Transport{
-			Proxy:                  http.ProxyFromEnvironment,
-			DialContext:            (&net.Dialer{Timeout: opts.Timeout}).DialContext,
-			TLSClientConfig:        &tls.Config{RootCAs: opts.RootCAs, MinVersion: tls.VersionTLS12},
-			TLSHandshakeTimeout:    opts.Timeout,
-			ForceAttemptHTTP2:      true,
-			DisableCompression:     true, // a bound on the body is then one on memory
-			MaxConnsPerHost:        opts.Connections,
-			MaxIdleConnsPerHost:    opts.Connections,
-			IdleConnTimeout:        90 * time.Second,
-			MaxResponseHeaderBytes: maxResponseHeader,
-		},
-	}
+	h.client = fetch.NewClient(fetch.Options{
+		AllowHTTP: opts.AllowHTTP, RootCAs: opts.RootCAs, Timeout: opts.Timeout, Connections: opts.Connections,
+	})
 	return h, nil
 }
 
 // Close closes the idle connections.
 func (h *HTTP) Close() { h.client.CloseIdleConnections() }
 
-func readToken(path string) (string, error) {
-	if path == "" {
-		return "", nil
-	}
-	f, err := os.Open(path)
-	if err != nil {
-		return "", fmt.Errorf("lookup: bearer token: %w", err)
-	}
-	defer f.Close()
-	data, err := io.ReadAll(io.LimitReader(f, maxTokenFile))
-	if err != nil {
-		return "", fmt.Errorf("lookup: bearer token: %w", err)
-	}
-	token := strings.TrimSpace(string(data))
-	if token == "" || strings.ContainsFunc(token, func(r rune) bool { return r <= ' ' || r > '~' }) {
-		return "", fmt.Errorf("lookup: bearer token: %s does not hold one line of visible ASCII", path)
-	}
-	return token, nil
-}
-
-var (
-	errRedirects = errors.New("too many redirects")
-	errDowngrade = errors.New("redirect from https to http")
-)
-
-// checkRedirect keeps redirects few and encrypted, and the token with the
-// server that it is for.
-func (h *HTTP) checkRedirect(req *http.Request, via []*http.Request) error {
-	first := via[0].URL
-	switch {
-	case len(via) > maxRedirects:
-		return errRedirects
-	case req.URL.Scheme != "https" && via[len(via)-1].URL.Scheme == "https":
-		return errDowngrade
-	}
-	if req.URL.Host != first.Host || req.URL.Scheme != first.Scheme {
-		req.Header.Del("Authorization")
-	}
-	return h.checkScheme(req.URL)
-}
-
 // Lookup asks the server.
 func (h *HTTP) Lookup(ctx context.Context, addr address.Address) Answer {
 	a, err := h.get(ctx, addr)
 	if err != nil {
-		return failed(reason.LookupUnavailable, withoutURL(err))
+		return failed(reason.LookupUnavailable, fetch.WithoutURL(err))
 	}
 	return a
-}
-
-// withoutURL leaves out what net/http puts in front of each error: the URL may
-// be long, and the source's name stands there already.
-func withoutURL(err error) error {
-	var urlErr *url.Error
-	if errors.As(err, &urlErr) {
-		return urlErr.Err
-	}
-	return err
 }
 
 func (h *HTTP) get(ctx context.Context, addr address.Address) (Answer, error) {
@@ -183,7 +107,7 @@ func (h *HTTP) get(ctx context.Context, addr address.Address) (Answer, error) {
 	}
 	defer resp.Body.Close()
 	if resp.StatusCode != http.StatusOK {
-		_, _ = io.CopyN(io.Discard, resp.Body, maxDrained) // only for the connection's sake
+		fetch.Drain(resp)
 		if resp.StatusCode == http.StatusNotFound {
 			return none(), nil
 		}

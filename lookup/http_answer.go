@@ -1,42 +1,26 @@
 package lookup
 
 import (
-	"bytes"
-	"encoding/json"
 	"errors"
 	"fmt"
-	"io"
 	"mime"
 	"net/http"
 
 	"sealpost/internal/address"
 	"sealpost/internal/certificate"
 	"sealpost/internal/reason"
+	"sealpost/lookup/fetch"
+	"sealpost/lookup/keydb"
 )
 
-// Why an answer with status 200 is not believed.
-var (
-	errAnswerTooLarge = errors.New("the answer is too large")
-	errCompressed     = errors.New("the answer is compressed, which nobody asked for")
-	errTooMany        = errors.New("the answer has too many certificates")
-	errJSON           = errors.New("the answer is not the JSON of the directory API")
-	errJSONAddress    = errors.New("the answer is for another address")
-)
+// errTooMany is why an answer with status 200 is not believed.
+var errTooMany = errors.New("the answer has too many certificates")
 
 // read takes an answer with status 200.
 func (h *HTTP) read(resp *http.Response, addr address.Address) (Answer, error) {
-	if resp.Header.Get("Content-Encoding") != "" {
-		return Answer{}, errCompressed
-	}
-	if resp.ContentLength > h.opts.MaxAnswer {
-		return Answer{}, errAnswerTooLarge
-	}
-	body, err := io.ReadAll(io.LimitReader(resp.Body, h.opts.MaxAnswer+1))
+	body, err := fetch.ReadBody(resp, h.opts.MaxAnswer)
 	if err != nil {
-		return Answer{}, fmt.Errorf("the answer breaks off: %w", err)
-	}
-	if int64(len(body)) > h.opts.MaxAnswer {
-		return Answer{}, errAnswerTooLarge
+		return Answer{}, err
 	}
 	kind, _, err := mime.ParseMediaType(resp.Header.Get("Content-Type"))
 	if err != nil {
@@ -74,36 +58,11 @@ func (h *HTTP) found(certs []*certificate.Certificate, err error, where string) 
 	return a, nil
 }
 
-// readJSON reads the JSON of the directory API (GET /v1/certificates):
-//
-//	{
-//	  "address": "anna@example.org",
-//	  "certificates": [
-//	    {"der": "MIIC…"}
-//	  ]
-//	}
-//
-// address is the one that was asked for, in either spelling of its domain; der
-// is one certificate, base64 with padding (RFC 4648 section 4). The best
-// certificate comes first. Both members must be there; an empty list (not
-// null) says that the address has none, as status 404 does. Members that are
-// not known are passed over, so that the API can grow.
+// readJSON reads the JSON of the directory API; see keydb.ReadAnswer.
 func readJSON(body []byte, addr address.Address, most int) (certs []*certificate.Certificate, empty bool, err error) {
-	var answer struct {
-		Address      string `json:"address"`
-		Certificates []struct {
-			DER []byte `json:"der"`
-		} `json:"certificates"`
-	}
-	decoder := json.NewDecoder(bytes.NewReader(body))
-	if err := decoder.Decode(&answer); err != nil {
-		return nil, false, fmt.Errorf("%w: %w", errJSON, err)
-	}
-	if _, err := decoder.Token(); err != io.EOF || answer.Certificates == nil {
-		return nil, false, errJSON
-	}
-	if about, err := address.Parse(answer.Address); err != nil || about.Key() != addr.Key() {
-		return nil, false, errJSONAddress
+	answer, err := keydb.ReadAnswer(body, addr)
+	if err != nil {
+		return nil, false, err
 	}
 	if len(answer.Certificates) > most {
 		return nil, false, errTooMany

@@ -2,18 +2,18 @@ package lookup
 
 import (
 	"errors"
-	"net"
 	"net/url"
 	"strings"
 
 	"sealpost/internal/address"
+	"sealpost/lookup/fetch"
 )
 
 // Errors of NewHTTP about the URL.
 var (
 	ErrNoAddressInURL = errors.New("lookup: the URL has no {address} in its path or query")
-	ErrURL            = errors.New("lookup: the URL of a source must be https://host/… without user, fragment or placeholders in the host")
-	ErrCleartextURL   = errors.New("lookup: http: is allowed to this machine only; use https:, or allow it explicitly")
+	ErrURL            = fetch.ErrURL
+	ErrCleartextURL   = fetch.ErrCleartext
 )
 
 // checkTemplate tries the template on an address that needs no escaping.
@@ -37,20 +37,7 @@ func (h *HTTP) checkTemplate() error {
 	if err != nil || u.User != nil || u.Fragment != "" || u.Host == "" || strings.ContainsAny(h.expand(sample), "{}") {
 		return ErrURL
 	}
-	return h.checkScheme(u)
-}
-
-// checkScheme lets http: go to this machine only.
-func (h *HTTP) checkScheme(u *url.URL) error {
-	switch ip := net.ParseIP(u.Hostname()); {
-	case u.Scheme == "https":
-		return nil
-	case u.Scheme != "http":
-		return ErrURL
-	case h.opts.AllowHTTP, u.Hostname() == "localhost", ip != nil && ip.IsLoopback():
-		return nil
-	}
-	return ErrCleartextURL
+	return fetch.CheckScheme(u, h.opts.AllowHTTP)
 }
 
 // expand puts the address into the template.
