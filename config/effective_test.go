@@ -39,6 +39,7 @@ lookup:
   sources:
     - {name: local, type: files, dir: certs}
     - {name: keys, type: http, url: "https://keys.bank.example/?q={address}", trust: source, token_file: pass, tls_roots: [roots.pem], timeout: 2s}
+  mode: all
   timeout: 5s
   cache: {entries: 10, ttl: 2h, negative_ttl: 1s, stale: 48h}
 trust: {roots: [roots.pem], system_roots: true, min_rsa_bits: 3072, fold_local_part: true}

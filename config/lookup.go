@@ -4,18 +4,23 @@ import "time"
 
 // Lookup is where the certificates of recipients come from.
 type Lookup struct {
-	// The sources. They are asked in order; the first that has a usable
-	// certificate for the address answers. Needed, unless no rule encrypts.
+	// The sources, in order of preference. Needed, unless no rule encrypts.
 	Sources []Source `yaml:"sources"`
 
+	// `first`: the sources are asked in order, and the first that has a usable
+	// certificate for the address answers. `all`: every source is asked, at
+	// once, and their certificates are put together; it takes as long as the
+	// slowest of them. With either, only if every source that is asked says so
+	// is there no certificate.
+	Mode string `yaml:"mode" default:"first" enum:"first|all"`
+
 	// How long each source may take for an address, unless it has a `timeout`
-	// of its own. A source that takes longer counts as unavailable.
+	// of its own. A source that takes longer counts as unavailable. One that
+	// fails again and again is not waited for: docs/sources.md.
 	Timeout time.Duration `yaml:"timeout" default:"3s" min:"10ms" max:"5m"`
 
 	// What is remembered of answers.
 	Cache Cache `yaml:"cache"`
-
-	_ struct{} `later:"mode"`
 }
 
 // Cache is what is remembered of the sources' answers, in memory. A source

@@ -15,10 +15,12 @@ import (
 type healthCommand struct {
 	Config  string        `short:"c" xor:"where" help:"Configuration file that the server runs with." placeholder:"FILE"`
 	Address string        `xor:"where" help:"Address of its metrics endpoint." placeholder:"IP:PORT"`
+	Verbose bool          `short:"v" help:"Also show how each lookup source is doing."`
 	Timeout time.Duration `default:"3s" help:"How long the answer may take."`
 }
 
-// Run asks /readyz and prints one line; the exit code is the verdict.
+// Run asks /readyz and prints one line, and those of the sources if that is
+// asked for; the exit code is the verdict.
 func (c healthCommand) Run(ctx context.Context, s streams) error {
 	address, err := c.address()
 	if err != nil {
@@ -26,7 +28,11 @@ func (c healthCommand) Run(ctx context.Context, s streams) error {
 	}
 	ctx, cancel := context.WithTimeout(ctx, c.Timeout)
 	defer cancel()
-	req, err := http.NewRequestWithContext(ctx, http.MethodGet, "http://"+address+"/readyz", nil)
+	url := "http://" + address + "/readyz"
+	if c.Verbose {
+		url += "?verbose"
+	}
+	req, err := http.NewRequestWithContext(ctx, http.MethodGet, url, nil)
 	if err != nil {
 		return err
 	}
@@ -35,15 +41,18 @@ func (c healthCommand) Run(ctx context.Context, s streams) error {
 		return fmt.Errorf("no answer from the server at %s: %w", address, err)
 	}
 	defer resp.Body.Close()
-	text, err := io.ReadAll(io.LimitReader(resp.Body, 1024))
+	text, err := io.ReadAll(io.LimitReader(resp.Body, 1<<20))
 	if err != nil {
 		return err
 	}
-	line := strings.TrimSpace(string(text))
+	line, sources, _ := strings.Cut(strings.TrimSpace(string(text)), "\n")
 	if resp.StatusCode != http.StatusOK {
 		return fmt.Errorf("the server at %s says: %s", address, line)
 	}
 	fmt.Fprintf(s.Out, "OK: the server at %s is %s\n", address, line)
+	if sources != "" {
+		fmt.Fprintln(s.Out, sources)
+	}
 	return nil
 }
 

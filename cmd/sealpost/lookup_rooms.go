@@ -10,7 +10,7 @@ import (
 )
 
 // openLookup puts the sources together from the inside out: each is judged,
-// all are asked in order, and what they say is remembered.
+// they are asked as the mode says, and what they say is remembered.
 func (r *rooms) openLookup(cfg *config.Config, log *slog.Logger) error {
 	if len(cfg.Lookup.Sources) == 0 {
 		r.source = noSource{}
@@ -39,9 +39,13 @@ func (r *rooms) openLookup(cfg *config.Config, log *slog.Logger) error {
 			return fmt.Errorf("lookup source %s: %w", s.Name, err)
 		}
 		r.trusted = append(r.trusted, judged)
-		links = append(links, lookup.Link{Name: s.Name, Source: judged, Timeout: s.Timeout})
+		links = append(links, lookup.Link{Name: s.Name, Source: judged, Timeout: s.Timeout, Local: s.Type == "files"})
 	}
-	r.chain, err = lookup.NewChain(lookup.ChainOptions{Timeout: cfg.Lookup.Timeout, Log: log}, links...)
+	o := lookup.ChainOptions{All: cfg.Lookup.Mode == "all", Timeout: cfg.Lookup.Timeout, Log: log}
+	if !r.serving {
+		o.Failures = -1 // whoever runs a command wants every source asked for every address
+	}
+	r.chain, err = lookup.NewChain(o, links...)
 	if err != nil {
 		return err
 	}

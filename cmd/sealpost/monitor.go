@@ -6,9 +6,12 @@ import (
 	"fmt"
 	"net"
 	"net/http"
+	"strings"
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus/promhttp"
+
+	"sealpost/lookup"
 )
 
 // A monitor is the HTTP endpoint with /metrics, /healthz and /readyz.
@@ -30,16 +33,38 @@ func startMonitor(s *server) (*monitor, error) {
 	mux := http.NewServeMux()
 	mux.Handle("GET /metrics", promhttp.HandlerFor(s.metrics.registry, promhttp.HandlerOpts{}))
 	mux.HandleFunc("GET /healthz", func(w http.ResponseWriter, _ *http.Request) { fmt.Fprintln(w, "ok") })
-	mux.HandleFunc("GET /readyz", func(w http.ResponseWriter, _ *http.Request) {
-		if s.stopping.Load() {
-			http.Error(w, "stopping", http.StatusServiceUnavailable)
-			return
-		}
-		fmt.Fprintln(w, "ready")
-	})
+	mux.HandleFunc("GET /readyz", s.ready)
 	m := &monitor{listener: l, server: &http.Server{Handler: mux, ReadHeaderTimeout: 5 * time.Second, IdleTimeout: time.Minute}}
 	go m.server.Serve(l)
 	return m, nil
+}
+
+// ready answers /readyz. A source that is away does not make the relay unready:
+// another relay would not reach it either, and mail to recipients who are known
+// goes on. With ?verbose the sources stand below the verdict.
+func (s *server) ready(w http.ResponseWriter, r *http.Request) {
+	if s.stopping.Load() {
+		http.Error(w, "stopping", http.StatusServiceUnavailable)
+		return
+	}
+	fmt.Fprintln(w, "ready")
+	if rooms := s.rooms.Load(); rooms != nil && rooms.chain != nil && r.URL.Query().Has("verbose") {
+		for _, h := range rooms.chain.Health() {
+			fmt.Fprintln(w, describeHealth(h))
+		}
+	}
+}
+
+// describeHealth is one line about a source.
+func describeHealth(h lookup.SourceHealth) string {
+	line := fmt.Sprintf("source %s: %s since %s", h.Source, h.State, h.Since.UTC().Format(time.RFC3339))
+	if !h.LastSuccess.IsZero() {
+		line += fmt.Sprintf(", last answer %s, %d ms", h.LastSuccess.UTC().Format(time.RFC3339), h.Latency.Milliseconds())
+	}
+	if h.Failures > 0 && h.Err != nil {
+		line += fmt.Sprintf(", %d failures since: %s", h.Failures, strings.Join(strings.Fields(h.Err.Error()), " "))
+	}
+	return line
 }
 
 func (m *monitor) stop() error {

@@ -23,6 +23,7 @@ import (
 // rooms are what a configuration opens beside the listeners. A reload opens
 // new ones and retires the old.
 type rooms struct {
+	serving  bool // not for one command only
 	settings *relay.Settings
 	source   lookup.Source // the chain without the cache in front
 	chain    *lookup.Chain
@@ -34,8 +35,12 @@ type rooms struct {
 	closers  []func()
 }
 
+// openRooms opens them for a command.
 func openRooms(cfg *config.Config, log *slog.Logger) (*rooms, error) {
-	r := &rooms{}
+	return (&rooms{}).opened(cfg, log)
+}
+
+func (r *rooms) opened(cfg *config.Config, log *slog.Logger) (*rooms, error) {
 	if err := r.open(cfg, log); err != nil {
 		r.close()
 		return nil, err

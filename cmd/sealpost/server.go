@@ -69,7 +69,7 @@ func startServer(file string, out io.Writer) (*server, error) {
 }
 
 func (s *server) start() error {
-	r, err := openRooms(s.config, s.log)
+	r, err := (&rooms{serving: true}).opened(s.config, s.log)
 	if err != nil {
 		return err
 	}
@@ -165,7 +165,7 @@ func (s *server) exchange() error {
 			return err
 		}
 	}
-	next, err := openRooms(cfg, s.log)
+	next, err := (&rooms{serving: true}).opened(cfg, s.log)
 	if err != nil {
 		return err
 	}
