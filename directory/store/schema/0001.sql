@@ -1,0 +1,53 @@
+-- One row: the state of the whole. Every transaction that writes locks it first.
+CREATE TABLE meta (
+	one INTEGER PRIMARY KEY CHECK (one = 1),
+	version INTEGER NOT NULL,          -- the highest schema/NNNN.sql that was applied
+	epoch TEXT NOT NULL,               -- another one after a backup was restored
+	origin TEXT NOT NULL,              -- the place of this table, to notice a restored dump
+	seq INTEGER NOT NULL,              -- the last number of a change
+	certificates INTEGER NOT NULL      -- the last certificate.id
+);
+
+-- Times are seconds since 1970. The DER comes last, so that what is before it
+-- can be read without it.
+CREATE TABLE certificate (
+	id INTEGER PRIMARY KEY,
+	fingerprint BLOB NOT NULL,         -- SHA-256 of der
+	status INTEGER NOT NULL,           -- 0 active, 1 held, 2 superseded, 3 revoked, 4 expired
+	origin INTEGER NOT NULL,           -- 0 import, 1 harvest, 2 api, 3 issued
+	not_before INTEGER NOT NULL,
+	not_after INTEGER NOT NULL,
+	first_seen INTEGER NOT NULL,
+	last_seen INTEGER NOT NULL,
+	seq INTEGER NOT NULL,              -- of its last change
+	addresses TEXT NOT NULL,           -- normal form, sorted, one a line
+	why TEXT NOT NULL,
+	message_id TEXT NOT NULL,
+	signer TEXT NOT NULL,
+	verdict TEXT NOT NULL,
+	signed_at INTEGER NOT NULL,        -- 0: not learned from a message
+	capabilities TEXT NOT NULL,        -- dotted OIDs, separated by blanks
+	der BLOB NOT NULL
+);
+CREATE UNIQUE INDEX certificate_fingerprint ON certificate (fingerprint);
+CREATE INDEX certificate_status ON certificate (status, not_after);
+
+-- Which certificates name an address. All rows of one address have the number
+-- of its last change: the change feed is this table in that order.
+CREATE TABLE mailbox (
+	address TEXT NOT NULL,
+	certificate INTEGER NOT NULL,
+	seq INTEGER NOT NULL,
+	PRIMARY KEY (address, certificate)
+) WITHOUT ROWID;
+CREATE INDEX mailbox_seq ON mailbox (seq);
+
+CREATE TABLE token (
+	id TEXT PRIMARY KEY,
+	hash BLOB NOT NULL,                -- SHA-256 of the secret
+	name TEXT NOT NULL,
+	scopes TEXT NOT NULL,              -- separated by blanks
+	created INTEGER NOT NULL,
+	expires INTEGER NOT NULL,          -- 0: never
+	last_used INTEGER NOT NULL         -- to the hour; 0: never
+);

@@ -1,0 +1,113 @@
+package store_test
+
+import (
+	"context"
+	"path/filepath"
+	"testing"
+	"time"
+
+	"sealpost/directory/store"
+	"sealpost/internal/address"
+	"sealpost/internal/certificate"
+	"sealpost/internal/testkit"
+)
+
+// A world is one kind of database, the clock of its stores, and who issues
+// certificates in it.
+type world struct {
+	url string
+	now time.Time
+	ca  *testkit.CA
+}
+
+// everywhere runs a test against each kind of database.
+func everywhere(t *testing.T, test func(*testing.T, *world)) {
+	t.Helper()
+	for name, url := range map[string]func(*testing.T) string{
+		"sqlite": func(t *testing.T) string { return "sqlite:" + filepath.Join(t.TempDir(), "directory.db") },
+	} {
+		t.Run(name, func(t *testing.T) {
+			test(t, &world{url: url(t), now: time.Now().Truncate(time.Second), ca: testkit.NewCA(t)})
+		})
+	}
+}
+
+func (w *world) open(t testing.TB, change ...func(*store.Options)) *store.Store {
+	t.Helper()
+	opts := store.Options{URL: w.url, Clock: func() time.Time { return w.now }}
+	for _, c := range change {
+		c(&opts)
+	}
+	s, err := store.Open(t.Context(), opts)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() {
+		if err := s.Close(); err != nil {
+			t.Errorf("close: %v", err)
+		}
+	})
+	return s
+}
+
+// cert issues a certificate for the addresses. Its key is its own each time.
+func (w *world) cert(t testing.TB, addresses ...string) *certificate.Certificate {
+	t.Helper()
+	return w.leaf(t, testkit.Leaf{Addresses: addresses, Key: "p256"})
+}
+
+func (w *world) leaf(t testing.TB, leaf testkit.Leaf) *certificate.Certificate {
+	t.Helper()
+	c, err := certificate.Parse(w.ca.Issue(t, leaf).Cert.Raw)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return c
+}
+
+func key(t testing.TB, s string) string {
+	t.Helper()
+	a, err := address.Parse(s)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return a.Key()
+}
+
+func add(t testing.TB, s *store.Store, list ...store.New) []store.Added {
+	t.Helper()
+	for i := range list {
+		if list[i].Origin == "" {
+			list[i].Origin = store.OriginImport
+		}
+	}
+	added, err := s.Add(context.Background(), list)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return added
+}
+
+func TestAddAndLookup(t *testing.T) {
+	everywhere(t, func(t *testing.T, w *world) {
+		s := w.open(t)
+		anna := w.cert(t, "anna@example.org", "a.miller@Example.ORG")
+		added := add(t, s, store.New{Cert: anna})
+		if a := added[0]; a.Known || a.Status != store.StatusActive || a.Fingerprint != anna.Fingerprint() {
+			t.Errorf("added: %+v", a)
+		}
+		found, err := s.Lookup(t.Context(), []string{"anna@example.org", "nobody@example.org", "a.miller@example.org", "anna@example.org", "bad\x00\xff"})
+		if err != nil {
+			t.Fatal(err)
+		}
+		for i, n := range []int{1, 0, 1, 1, 0} {
+			if len(found[i]) != n {
+				t.Errorf("address %d has %d certificates, want %d", i, len(found[i]), n)
+			}
+		}
+		c := found[0][0]
+		if c.Cert.Fingerprint() != anna.Fingerprint() || c.Origin != store.OriginImport || !c.FirstSeen.Equal(w.now) || c.Seq == 0 {
+			t.Errorf("%+v", c)
+		}
+	})
+}
