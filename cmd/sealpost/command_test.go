@@ -9,7 +9,7 @@ import (
 	"sealpost/internal/testkit"
 )
 
-var everyCommand = []string{"demo", "serve", "check", "lookup", "explain", "seal", "open", "queue", "health", "version"}
+var everyCommand = []string{"demo", "serve", "check", "lookup", "explain", "seal", "open", "queue", "directory", "health", "version"}
 
 func TestHelp(t *testing.T) {
 	out, _, code := sealpost(t, "", "--help")

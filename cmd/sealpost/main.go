@@ -22,16 +22,17 @@ const (
 )
 
 type commands struct {
-	Demo    demoCommand    `cmd:"" help:"Show the whole thing on this machine: plain mail in, sealed mail out, opened again."`
-	Serve   serveCommand   `cmd:"" help:"Run the relay."`
-	Check   checkCommand   `cmd:"" help:"Check a configuration file; every mistake is named with its line."`
-	Lookup  lookupCommand  `cmd:"" help:"Show which certificates are found for an address, which are used, and why the others are not."`
-	Explain explainCommand `cmd:"" help:"Show which rule decides and what a client would hear; nothing is sent."`
-	Seal    sealCommand    `cmd:"" help:"Seal one message, from standard input to standard output."`
-	Open    openCommand    `cmd:"" help:"Open one sealed message, from standard input to standard output."`
-	Queue   queueCommand   `cmd:"" help:"Show and steer what waits in the spool, while the server runs or not."`
-	Health  healthCommand  `cmd:"" help:"Ask a running server whether it is well; for monitoring and containers."`
-	Version versionCommand `cmd:"" help:"Print version, commit and Go version."`
+	Demo      demoCommand      `cmd:"" help:"Show the whole thing on this machine: plain mail in, sealed mail out, opened again."`
+	Serve     serveCommand     `cmd:"" help:"Run the relay."`
+	Check     checkCommand     `cmd:"" help:"Check a configuration file; every mistake is named with its line."`
+	Lookup    lookupCommand    `cmd:"" help:"Show which certificates are found for an address, which are used, and why the others are not."`
+	Explain   explainCommand   `cmd:"" help:"Show which rule decides and what a client would hear; nothing is sent."`
+	Seal      sealCommand      `cmd:"" help:"Seal one message, from standard input to standard output."`
+	Open      openCommand      `cmd:"" help:"Open one sealed message, from standard input to standard output."`
+	Queue     queueCommand     `cmd:"" help:"Show and steer what waits in the spool, while the server runs or not."`
+	Directory directoryCommand `cmd:"" help:"Work on the public-key directory's database, while the server runs or not."`
+	Health    healthCommand    `cmd:"" help:"Ask a running server whether it is well; for monitoring and containers."`
+	Version   versionCommand   `cmd:"" help:"Print version, commit and Go version."`
 }
 
 // streams are what a command reads and writes: data on Out, messages for
