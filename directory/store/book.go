@@ -60,11 +60,8 @@ func (s *Store) update(ctx context.Context, f func(context.Context, *book) error
 }
 
 // lock takes the row that every writer takes first, and holds it to the end.
-func (b *book) lock(ctx context.Context) error {
-	if err := b.tx.exec(ctx, "UPDATE meta SET seq = seq"); err != nil {
-		return err
-	}
-	err := one(ctx, b.tx, "SELECT seq, certificates FROM meta", &b.seq, &b.last)
+func (b *book) lock(ctx context.Context) (err error) {
+	b.seq, b.last, err = b.tx.lock(ctx)
 	b.empty = b.last == 0
 	return err
 }

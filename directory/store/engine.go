@@ -14,8 +14,9 @@ type engine interface {
 	// migrate brings the schema to the newest version, and is safe to be called by
 	// several processes at once.
 	migrate(ctx context.Context) error
-	// watch calls poke whenever another process may have written, until ctx ends.
-	watch(ctx context.Context, poke func())
+	// watch calls poke whenever another process has written up to a number, or, with
+	// 0, may have written, until ctx ends.
+	watch(ctx context.Context, poke func(seq uint64))
 	// size is what the database takes on disk, in bytes.
 	size(ctx context.Context) (int64, error)
 	close() error
@@ -34,6 +35,9 @@ type tx interface {
 	perKey(ctx context.Context, each func(scan) error, query string, keys any) error
 	// insert adds rows to a table in bulk.
 	insert(ctx context.Context, table string, columns []string, rows [][]any) error
+	// lock makes everybody else who locks wait until the transaction ends, and gives
+	// the last numbers of changes and certificates.
+	lock(ctx context.Context) (seq, certificates int64, err error)
 	// announce tells the watchers of other processes, when the transaction commits.
 	announce(ctx context.Context, seq uint64) error
 }

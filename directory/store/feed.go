@@ -4,7 +4,6 @@ import (
 	"context"
 	"slices"
 	"sync"
-	"sync/atomic"
 )
 
 // A Change says what an address has since Seq: the whole list, so that applying
@@ -67,8 +66,6 @@ func (s *Store) Wait(ctx context.Context, since uint64) error {
 	s.watch.Do(func() {
 		s.tasks.Go(func() { s.engine.watch(s.done, s.poke) })
 	})
-	s.news.waiting.Add(1)
-	defer s.news.waiting.Add(-1)
 	for {
 		last, changed := s.news.next()
 		if last > since {
@@ -84,16 +81,25 @@ func (s *Store) Wait(ctx context.Context, since uint64) error {
 	}
 }
 
-// poke looks what is new, for the watcher.
-func (s *Store) poke() {
-	if err := s.refresh(s.done); err != nil && s.done.Err() == nil {
-		s.opts.Log.Warn("directory: cannot read the sequence number of the last change", "error", err)
+// poke is told by the watcher that there is news. Trouble is logged when it
+// begins and when it ends.
+func (s *Store) poke(seq uint64) {
+	if seq > 0 {
+		s.news.advance(seq)
+		return
+	}
+	err := s.refresh(s.done)
+	switch {
+	case s.done.Err() != nil:
+	case err != nil && !s.deaf.Swap(true):
+		s.opts.Log.Warn("directory: cannot follow changes by other nodes until the database answers", "error", err)
+	case err == nil && s.deaf.Swap(false):
+		s.opts.Log.Info("directory: following changes again")
 	}
 }
 
 // news is what this process knows of the sequence, and who waits for more.
 type news struct {
-	waiting atomic.Int64
 	mu      sync.Mutex
 	seq     uint64
 	changed chan struct{} // closed and replaced at each advance

@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"io/fs"
 	"slices"
+	"strings"
 )
 
 // The schema, one file for each version, written in the words that both
@@ -60,6 +61,9 @@ func applySchema(ctx context.Context, t tx, empty bool, script func(string) erro
 		return t.exec(ctx, "INSERT INTO meta (one, version, epoch, origin, seq, certificates) VALUES (1, $1, $2, '', 0, 0)",
 			int64(len(texts)), newEpoch())
 	}
+	if version == int64(len(texts)) {
+		return nil
+	}
 	return t.exec(ctx, "UPDATE meta SET version = $1", int64(len(texts)))
 }
 
@@ -69,6 +73,28 @@ func newEpoch() string {
 	var b [8]byte
 	rand.Read(b[:])
 	return hex.EncodeToString(b[:])
+}
+
+// settleEpoch gives a database that was restored from a backup another epoch. It
+// tells so by its place, which it had not been in when it was last written.
+func settleEpoch(ctx context.Context, t tx, place string) error {
+	var before string
+	if err := one(ctx, t, "SELECT origin FROM meta", &before); err != nil || before == place {
+		return err
+	}
+	if before == "" { // new
+		return t.exec(ctx, "UPDATE meta SET origin = $1", place)
+	}
+	return t.exec(ctx, "UPDATE meta SET origin = $1, epoch = $2", place, newEpoch())
+}
+
+// insertStatement is INSERT for one row.
+func insertStatement(table string, columns []string) string {
+	holders := make([]string, len(columns))
+	for i := range holders {
+		holders[i] = fmt.Sprintf("$%d", i+1)
+	}
+	return "INSERT INTO " + table + " (" + strings.Join(columns, ", ") + ") VALUES (" + strings.Join(holders, ", ") + ")"
 }
 
 // one reads the columns of a single row.

@@ -28,6 +28,9 @@ const (
 	watchEvery = 100 * time.Millisecond
 )
 
+// placeSQLite is what meta.origin holds but in a backup.
+const placeSQLite = "sqlite"
+
 // A sqliteEngine is a file. One connection writes; a few read beside it.
 type sqliteEngine struct {
 	path    string
@@ -168,11 +171,14 @@ func (e *sqliteEngine) migrate(ctx context.Context) error {
 				return err
 			}
 		}
-		return applySchema(ctx, t, tables == 0, func(text string) error { return t.(*sqliteConn).script(text) })
+		if err := applySchema(ctx, t, tables == 0, t.(*sqliteConn).script); err != nil {
+			return err
+		}
+		return settleEpoch(ctx, t, placeSQLite)
 	})
 }
 
-func (e *sqliteEngine) watch(ctx context.Context, poke func()) {
+func (e *sqliteEngine) watch(ctx context.Context, poke func(uint64)) {
 	c, err := e.open()
 	for ; err != nil; c, err = e.open() {
 		if !pause(ctx, time.Second) {
@@ -185,7 +191,7 @@ func (e *sqliteEngine) watch(ctx context.Context, poke func()) {
 		var version int64
 		if err := one(ctx, c, "PRAGMA data_version", &version); err == nil && version != last {
 			last = version
-			poke()
+			poke(0)
 		}
 	}
 }

@@ -178,11 +178,13 @@ func forEach[T any](keys []T, f func(any) error) error {
 }
 
 func (c *sqliteConn) insert(ctx context.Context, table string, columns []string, rows [][]any) error {
-	holders := make([]string, len(columns))
-	for i := range holders {
-		holders[i] = fmt.Sprintf("$%d", i+1)
-	}
-	return c.execMany(ctx, "INSERT INTO "+table+" ("+strings.Join(columns, ", ")+") VALUES ("+strings.Join(holders, ", ")+")", rows)
+	return c.execMany(ctx, insertStatement(table, columns), rows)
+}
+
+// lock reads only: a writing transaction of SQLite is alone from its beginning.
+func (c *sqliteConn) lock(ctx context.Context) (seq, certificates int64, err error) {
+	err = one(ctx, c, "SELECT seq, certificates FROM meta", &seq, &certificates)
+	return seq, certificates, err
 }
 
 // announce has nothing to do: others see the file change.

@@ -60,6 +60,7 @@ type Store struct {
 	engine engine
 	epoch  atomic.Pointer[string]
 	news   news
+	deaf   atomic.Bool // the watcher cannot read, and has told so
 	stop   context.CancelFunc
 	done   context.Context
 	watch  sync.Once
@@ -98,6 +99,8 @@ func openEngine(ctx context.Context, opts Options) (engine, error) {
 	switch scheme {
 	case "sqlite":
 		return openSQLite(rest, opts.Timeout)
+	case "postgres", "postgresql":
+		return openPostgres(ctx, opts)
 	}
 	return nil, fmt.Errorf("the database must be sqlite:FILE or postgres://…, not %q", scheme)
 }

@@ -2,7 +2,10 @@ package store_test
 
 import (
 	"context"
+	"fmt"
+	"os"
 	"path/filepath"
+	"strings"
 	"testing"
 	"time"
 
@@ -11,6 +14,18 @@ import (
 	"sealpost/internal/certificate"
 	"sealpost/internal/testkit"
 )
+
+// postgres is the server of all tests that do not stop it.
+var postgres testkit.SharedPostgres
+
+func TestMain(m *testing.M) {
+	code := m.Run()
+	if err := postgres.Close(); err != nil {
+		fmt.Fprintln(os.Stderr, err)
+		code = 1
+	}
+	os.Exit(code)
+}
 
 // A world is one kind of database, the clock of its stores, and who issues
 // certificates in it.
@@ -24,13 +39,16 @@ type world struct {
 func everywhere(t *testing.T, test func(*testing.T, *world)) {
 	t.Helper()
 	for name, url := range map[string]func(*testing.T) string{
-		"sqlite": func(t *testing.T) string { return "sqlite:" + filepath.Join(t.TempDir(), "directory.db") },
+		"sqlite":   func(t *testing.T) string { return "sqlite:" + filepath.Join(t.TempDir(), "directory.db") },
+		"postgres": func(t *testing.T) string { return postgres.Server(t).Database(t) },
 	} {
 		t.Run(name, func(t *testing.T) {
 			test(t, &world{url: url(t), now: time.Now().Truncate(time.Second), ca: testkit.NewCA(t)})
 		})
 	}
 }
+
+func (w *world) kind() string { kind, _, _ := strings.Cut(w.url, ":"); return kind }
 
 func (w *world) open(t testing.TB, change ...func(*store.Options)) *store.Store {
 	t.Helper()
