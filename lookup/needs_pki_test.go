@@ -45,4 +45,3 @@ func TestChainPassesNotesOn(t *testing.T) {
 		}
 	}
 }
-
