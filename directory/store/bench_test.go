@@ -17,6 +17,7 @@ import (
 type mould struct {
 	der             []byte
 	address, serial int
+	name            func(int) string // of the certificate's mailbox, as long as mouldAddress
 }
 
 const mouldAddress = "user-00000000@customers.bank.example"
@@ -29,10 +30,10 @@ func newMould(t testing.TB, ca *testkit.CA) mould {
 			c.CRLDistributionPoints = []string{"http://crl.ca.example/" + strings.Repeat("c", 240)}
 		}}).Cert
 	serial := cert.SerialNumber.Bytes()
-	return mould{cert.Raw, bytes.LastIndex(cert.Raw, []byte("user-00000000")), bytes.Index(cert.Raw, serial) + len(serial) - 8}
+	return mould{cert.Raw, bytes.LastIndex(cert.Raw, []byte(mouldAddress)), bytes.Index(cert.Raw, serial) + len(serial) - 8, mouldName}
 }
 
-func (m mould) name(i int) string { return fmt.Sprintf("user-%08d@customers.bank.example", i) }
+func mouldName(i int) string { return fmt.Sprintf("user-%08d@customers.bank.example", i) }
 
 func (m mould) cert(t testing.TB, i int) *certificate.Certificate {
 	der := bytes.Clone(m.der)

@@ -1,0 +1,33 @@
+package store
+
+import "context"
+
+// AddSlowly is Add that calls pause after everything was written, numbers
+// included, and before it is committed.
+func (s *Store) AddSlowly(ctx context.Context, list []New, pause func()) error {
+	entries, err := s.entries(list)
+	if err != nil {
+		return err
+	}
+	return s.update(ctx, func(ctx context.Context, b *book) error {
+		if err := b.loadFor(ctx, entries); err != nil {
+			return err
+		}
+		for i := range entries {
+			b.enter(&entries[i])
+		}
+		if err := b.writeDown(ctx); err != nil {
+			return err
+		}
+		b.records, b.moved, b.links = nil, nil, nil
+		pause()
+		return nil
+	})
+}
+
+// SetVersion claims that another version of the program wrote the database.
+func (s *Store) SetVersion(ctx context.Context, version int) error {
+	return s.write(ctx, func(ctx context.Context, t tx) error {
+		return t.exec(ctx, "UPDATE meta SET version = $1", int64(version))
+	})
+}
