@@ -44,6 +44,9 @@ func complete(c *Config, f *findings, around surroundings) {
 		if s.Timeout == 0 {
 			s.Timeout = c.Lookup.Timeout
 		}
+		if s.Type == "smimea" && s.Unsigned == "" {
+			s.Unsigned = "none"
+		}
 	}
 	completeDirectory(c)
 	if !f.has("policy") {

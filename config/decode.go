@@ -122,6 +122,12 @@ func (d *decoder) fill(v reflect.Value, tag reflect.StructTag, key string) {
 // list decodes a sequence.
 func (d *decoder) list(n *yaml.Node, v reflect.Value, tag reflect.StructTag, key string) {
 	v.Set(reflect.MakeSlice(v.Type(), 0, len(n.Content)))
+	if n.Kind == yaml.ScalarNode && tag.Get("single") != "" {
+		one := reflect.New(v.Type().Elem()).Elem()
+		d.value(n, one, tag, item(key, 0))
+		v.Set(reflect.Append(v, one))
+		return
+	}
 	if n.Kind != yaml.SequenceNode {
 		example := ""
 		if n.Kind == yaml.ScalarNode && len(n.Value) < 80 {

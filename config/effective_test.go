@@ -39,6 +39,13 @@ lookup:
   sources:
     - {name: local, type: files, dir: certs}
     - {name: keys, type: http, url: "https://keys.bank.example/?q={address}", trust: source, token_file: pass, tls_roots: [roots.pem], timeout: 2s}
+    - name: dns
+      type: smimea
+      resolver: ["tls://192.0.2.53:853", "192.0.2.54:53"]
+      trusted_resolvers: ["192.0.2.54:53"]
+      server_name: dns.bank.example
+      tls_roots: [roots.pem]
+      unsigned: unavailable
   mode: all
   timeout: 5s
   cache: {entries: 10, ttl: 2h, negative_ttl: 1s, stale: 48h}

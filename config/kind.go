@@ -26,6 +26,8 @@ func checkKind(kind, s string) error {
 		return checkFieldName(s)
 	case "word":
 		return checkWord(s)
+	case "resolver":
+		return checkResolver(s)
 	}
 	return nil
 }

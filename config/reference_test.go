@@ -176,6 +176,9 @@ func (r *reference) kind(e ast.Expr, tag reflect.StructTag) (kind, sub string) {
 		if sub != "" {
 			return "list of sections", sub
 		}
+		if tag.Get("single") != "" {
+			return kind + ", or a list of " + plural(kind), ""
+		}
 		return "list of " + plural(kind), ""
 	case *ast.SelectorExpr:
 		return map[string]string{"Duration": "duration", "Prefix": "network"}[x.Sel.Name], ""
@@ -197,7 +200,7 @@ func (r *reference) kind(e ast.Expr, tag reflect.StructTag) (kind, sub string) {
 func kindNames() map[string]string {
 	return map[string]string{
 		"address": "address", "server": "host and port", "domain": "host name", "glob": "pattern",
-		"field": "field name", "word": "name",
+		"field": "field name", "word": "name", "resolver": "resolver",
 	}
 }
 
@@ -210,7 +213,7 @@ func plural(kind string) string {
 
 // TestTags finds a tag with a typing error in it, which Go would pass over.
 func TestTags(t *testing.T) {
-	known := []string{"yaml", "default", "enum", "later", "min", "max", "kind", "required", "word"}
+	known := []string{"yaml", "default", "enum", "later", "min", "max", "kind", "required", "word", "single"}
 	kinds := slices.Collect(maps.Keys(kindNames()))
 	var walk func(t2 reflect.Type)
 	walk = func(t2 reflect.Type) {

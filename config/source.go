@@ -8,8 +8,9 @@ type Source struct {
 	// `sealpost lookup`.
 	Name string `yaml:"name" kind:"word" required:"true"`
 
-	// `files`: a folder of certificates. `http`: a web service.
-	Type string `yaml:"type" required:"true" enum:"files|http" later:"ldap|smimea|directory|rfc4387"`
+	// `files`: a folder of certificates. `http`: a web service. `smimea`: the
+	// DNS (RFC 8162).
+	Type string `yaml:"type" required:"true" enum:"files|http|smimea" later:"ldap|directory|rfc4387"`
 
 	// For `files`: the folder. ADDRESS.pem holds the certificates of an
 	// address; every other PEM or DER file counts for the addresses that its
@@ -26,7 +27,8 @@ type Source struct {
 
 	// Who vouches for the certificates of this source. `pki`: a chain to one of
 	// `trust.roots`. `source`: the source itself, whatever it answers is
-	// believed. Default: `source` for `files`, `pki` for `http`.
+	// believed. Default: `source` for `files` and `smimea`, `pki` for `http`.
+	// Records of `smimea` with usage 1 need the chain in any case.
 	// Hazard: with `source`, whoever can write to the source can read the mail.
 	Trust string `yaml:"trust" enum:"pki|source"`
 
@@ -34,12 +36,33 @@ type Source struct {
 	// Bearer`. Others must not be able to read it. It is read again on SIGHUP.
 	TokenFile Path `yaml:"token_file"`
 
-	// For `http`: PEM files with the roots for the service's TLS certificate.
-	// Default: the system's roots.
+	// For `smimea`: who is asked, one or a list in order: HOST:PORT (UDP, and
+	// TCP where an answer is too long), `tcp://HOST:PORT` or `tls://HOST:PORT`.
+	// It must validate DNSSEC, and be on this machine or reached over TLS.
+	Resolver []string `yaml:"resolver" kind:"resolver" single:"true"`
+
+	// For `smimea`: those of `resolver`, HOST:PORT, that are believed although
+	// they are neither on this machine nor reached over TLS.
+	// Hazard: whoever is on the way can put in a certificate of his own, and
+	// read the mail.
+	TrustedResolvers []string `yaml:"trusted_resolvers" kind:"resolver"`
+
+	// For `smimea`: the name that the certificates of resolvers with `tls://`
+	// must have. Default: the host of each.
+	ServerName string `yaml:"server_name" kind:"domain"`
+
+	// For `smimea`: what it means that a domain is not signed with DNSSEC, and
+	// that the resolver has proved it. `none`: it has no certificates there.
+	// `unavailable`: nothing is known, and mail to the domain is put off unless
+	// another source has a certificate. Default: `none`.
+	Unsigned string `yaml:"unsigned" enum:"none|unavailable"`
+
+	// For `http` and `smimea`: PEM files with the roots for the server's TLS
+	// certificate. Default: the system's roots.
 	TLSRoots []Path `yaml:"tls_roots"`
 
 	// How long this source may take. Default: `lookup.timeout`.
 	Timeout time.Duration `yaml:"timeout" min:"10ms" max:"5m"`
 
-	_ struct{} `later:"base|filter|resolver|mirror|harvest|starttls|bind"`
+	_ struct{} `later:"base|filter|mirror|harvest|starttls|bind"`
 }

@@ -9,8 +9,9 @@ import (
 
 // openers make the source of each type.
 var openers = map[string]func(*rooms, *config.Source, *slog.Logger) (lookup.Source, error){
-	"files": (*rooms).openFiles,
-	"http":  (*rooms).openHTTP,
+	"files":  (*rooms).openFiles,
+	"http":   (*rooms).openHTTP,
+	"smimea": (*rooms).openSMIMEA,
 }
 
 func (r *rooms) openFiles(s *config.Source, log *slog.Logger) (lookup.Source, error) {
