@@ -60,8 +60,8 @@ func TestLookup(t *testing.T) {
 		"another address":          {say(200, keydb.TypeJSON, strings.Replace(annaHas, "anna", "bob", 1)), 0, false},
 		"too large":                {say(200, keydb.TypeJSON, annaHas+strings.Repeat(" ", 1<<21)), 0, false},
 		"204":                      {say(204, keydb.TypeJSON, ""), 0, false},
-		"redirect without an end":  {func(w http.ResponseWriter, r *http.Request) { http.Redirect(w, r, r.URL.String(), 307) }, 0, false},
-		"redirect to another name": {func(w http.ResponseWriter, r *http.Request) { http.Redirect(w, r, "http://192.0.2.1/", 307) }, 0, false},
+		"redirect without an end":  {func(w http.ResponseWriter, r *http.Request) { http.Redirect(w, r, r.URL.String(), http.StatusTemporaryRedirect) }, 0, false},
+		"redirect to another name": {func(w http.ResponseWriter, r *http.Request) { http.Redirect(w, r, "http://192.0.2.1/", http.StatusTemporaryRedirect) }, 0, false},
 		"500":                      {say(500, keydb.TypeProblem, none), 0, false},
 	} {
 		t.Run(name, func(t *testing.T) {
@@ -135,7 +135,7 @@ func TestTokenStaysWithItsServer(t *testing.T) {
 	var leaked string
 	other := httptest.NewServer(http.HandlerFunc(func(_ http.ResponseWriter, r *http.Request) { leaked = r.Header.Get("Authorization") }))
 	defer other.Close()
-	c := client(t, func(w http.ResponseWriter, r *http.Request) { http.Redirect(w, r, other.URL, 307) },
+	c := client(t, func(w http.ResponseWriter, r *http.Request) { http.Redirect(w, r, other.URL, http.StatusTemporaryRedirect) },
 		keydb.Options{Token: func() (string, error) { return "secret", nil }})
 	if _, err := c.Lookup(t.Context(), parse(t, anna)); err == nil || leaked != "" {
 		t.Errorf("error %v, leaked %q", err, leaked)
