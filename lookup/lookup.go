@@ -1,8 +1,8 @@
 // Package lookup answers one question: which certificates may a message for
 // this address be sealed to, and who says so?
 //
-// A Source is asked for an address. NewFiles and NewHTTP find certificates,
-// NewTrusted judges what one of them found, NewChain asks several, in order or at
+// A Source is asked for an address. NewFiles, NewHTTP and NewSMIMEA find
+// certificates, NewTrusted judges what one of them found, NewChain asks several, in order or at
 // once, NewCache remembers. They are put together from the inside out:
 //
 //	cache( chain( trusted(files), trusted(http) ) )

@@ -79,3 +79,51 @@ func TestLookupInTheDNS(t *testing.T) {
 		}
 	}
 }
+
+// Only what DNSSEC has proved moves mail: a denial lets the rule decide, even
+// for the clear; everything else is 451.
+func TestMailByTheDNS(t *testing.T) {
+	in := newInstallation(t)
+	person := func(address string) string {
+		id := in.ca.For(t, address)
+		in.enroll(address, id)
+		return dnsRecord(t, address, "3 0 0", id.Cert.Raw)
+	}
+	dns := testkit.StartDNS(t, testkit.DNSOptions{Zones: []testkit.Zone{
+		{Name: "signed.example", Records: []string{person("anna@signed.example"), person("ben@signed.example")}},
+		{Name: "unsigned.example", Unsigned: true, Records: []string{person("anna@unsigned.example")}},
+		{Name: "expired.example", Expired: true, Records: []string{person("anna@expired.example")}},
+		{Name: "lame.example", Lame: true},
+	}})
+	sink := testkit.StartSink(t, testkit.SinkOptions{})
+	in.configure(t, sink.Addr, "lookup:\n  timeout: 10s\n  sources:\n    - {name: dns, type: smimea, resolver: \""+dns.Resolver+"\"}\n"+
+		"policy: [{name: lax, no_key: plaintext}]\n")
+	in.start(t)
+	canary := testkit.NewCanary(t)
+	sealed, clear := sampleMail(canary), sampleMail(testkit.NewCanary(t))
+	d := in.dial(t)
+	for i, to := range []string{"anna@expired.example", "nobody@expired.example", "anna@lame.example", "1@lame.example", "2@lame.example", "3@lame.example", "4@lame.example"} {
+		d.say(t, "250", "MAIL FROM:<statements@bank.example>")
+		d.say(t, "451 4.4.3", "RCPT TO:<"+to+">")
+		d.say(t, "250", "RSET")
+		if i > 0 {
+			continue
+		}
+		if got := d.submit(t, sealed, "anna@signed.example"); !strings.HasPrefix(got, "250") {
+			t.Fatal(got)
+		}
+		in.opened(t, sink.Wait(t, 1)[0].Raw, "anna@signed.example", sealed)
+	}
+	for n, to := range []string{"nobody@signed.example", "anna@unsigned.example"} {
+		if got := d.submit(t, clear, to); !strings.HasPrefix(got, "250") {
+			t.Fatal(got)
+		}
+		if m := sink.Wait(t, n+2)[n+1]; !strings.HasSuffix(string(m.Raw), clear) {
+			t.Errorf("%s: what a rule lets pass was changed:\n%s", to, m.Raw)
+		}
+	}
+	dns.StopResolver(t)
+	d.say(t, "250", "MAIL FROM:<statements@bank.example>")
+	d.say(t, "451 4.4.3", "RCPT TO:<ben@signed.example>")
+	in.nowhere(t, canary, sink.Wire())
+}
