@@ -22,6 +22,10 @@ type TrustOptions struct {
 	// when none names the address exactly. Hazard: where the two are different
 	// mailboxes, one reads the other's mail.
 	FoldLocal bool
+	// Pins name, under the Key of an address, the one certificate that is used
+	// for it, by the SHA-256 of its DER. It needs nobody else to vouch for it, and
+	// no other is used.
+	Pins map[string]Fingerprint
 	// Revoker is asked about every chain to a root; nil: nobody asks whether a
 	// certificate was withdrawn. What a source itself vouches for has no chain,
 	// and is not asked about.
@@ -103,6 +107,7 @@ func (t *Trusted) judge(ctx context.Context, a Answer, addr address.Address) Ans
 		r := j.verdict(c)
 		no := r.no
 		c.Usable, c.Until, c.Reason, c.Why, c.Revocation = no == nil, r.until, reason.None, "", r.revocation
+		c.Vouch, c.Pinned = r.vouch, r.pinned
 		if no != nil {
 			c.Reason, c.Why = no.reason, no.why
 			t.refused[no.reason].Add(1)

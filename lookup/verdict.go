@@ -41,6 +41,8 @@ type judgement struct {
 type ruling struct {
 	until      time.Time
 	revocation revocation.Verdict
+	vouch      Vouch
+	pinned     bool
 	no         *refusal
 }
 
@@ -67,19 +69,31 @@ func newJudgement(ctx context.Context, t *Trusted, addr address.Address, candida
 func (j *judgement) verdict(candidate Candidate) ruling {
 	c := candidate.Cert
 	for _, check := range []func(*certificate.Certificate) *refusal{
-		j.checkCA, j.checkAddress, j.checkKey, checkUsage, j.checkStrength, checkExtensions, j.checkDates,
+		j.checkCA, j.checkAddress, j.checkPin, j.checkKey, checkUsage, j.checkStrength, checkExtensions, j.checkDates,
 	} {
 		if no := check(c); no != nil {
 			return ruling{no: no}
 		}
 	}
+	if _, pinned := j.opts.Pins[j.addr.Key()]; pinned {
+		return ruling{until: c.NotAfter, vouch: Itself, pinned: true}
+	}
 	if j.opts.Vouch == Itself && !candidate.NeedsPKI {
-		return ruling{until: c.NotAfter}
+		return ruling{until: c.NotAfter, vouch: Itself}
 	}
 	if j.roots == nil {
 		return ruling{no: refuse(reason.CertificateUntrusted, "may be used with a chain to a trusted root only, says its source, and no root is configured")}
 	}
 	return j.verify(c)
+}
+
+// checkPin lets pass, where the operator has named one certificate, only that.
+func (j *judgement) checkPin(c *certificate.Certificate) *refusal {
+	pin, pinned := j.opts.Pins[j.addr.Key()]
+	if pinned && c.Fingerprint() != pin {
+		return refuse(reason.CertificateNotPinned, "is not the one that trust.pins names for this address (SHA-256 %s)", pin)
+	}
+	return nil
 }
 
 func (j *judgement) checkCA(c *certificate.Certificate) *refusal {

@@ -25,6 +25,9 @@ const (
 	CertificateCA          Token = "certificate-is-ca"
 	CertificateRevoked     Token = "certificate-revoked"
 	RevocationUnknown      Token = "revocation-unknown"
+	CertificateKeyChanged  Token = "certificate-key-changed"
+	CertificateSuperseded  Token = "certificate-superseded"
+	CertificateNotPinned   Token = "certificate-not-pinned"
 	LookupUnavailable      Token = "lookup-unavailable"
 )
 
@@ -111,7 +114,8 @@ func All() []Token {
 	return []Token{
 		NoCertificate, CertificateExpired, CertificateNotYetValid, CertificateAddress, CertificateUsage,
 		CertificateUntrusted, CertificateWeakKey, CertificateKeyKind, CertificateUnreadable,
-		CertificateUnverified, CertificateCA, CertificateRevoked, RevocationUnknown, LookupUnavailable,
+		CertificateUnverified, CertificateCA, CertificateRevoked, RevocationUnknown, CertificateKeyChanged,
+		CertificateSuperseded, CertificateNotPinned, LookupUnavailable,
 
 		RelayDenied, AuthFailed, AuthNeedsTLS, TLSRequired, AddressInvalid, AddressRouting,
 		MessageTooLarge, TooManyRecipients, TooManyClients, TooManyErrors, ClientTimeout, ClientGone,
