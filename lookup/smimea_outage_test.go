@@ -93,19 +93,19 @@ func TestSMIMEATransports(t *testing.T) {
 // whom to blame is told apart; and all is well again when it is over.
 func TestSMIMEASilence(t *testing.T) {
 	w := newDNSWorld(t)
-	s := w.source(t, lookup.SMIMEAOptions{Timeout: 700 * time.Millisecond})
+	s := w.source(t, lookup.SMIMEAOptions{Timeout: 3 * time.Second})
 	expect(t, "before", s, "nobody@unsigned.example", lookup.None) // the resolver knows the root now
 	resume := w.PauseServer(t)
 	start := time.Now()
 	a := expect(t, "servers hang", s, "hung@signed.example", lookup.Unavailable)
-	if took := time.Since(start); took > 2*time.Second || !errors.Is(a.Err, smimea.ErrDomain) {
+	if took := time.Since(start); took > 10*time.Second || !errors.Is(a.Err, smimea.ErrDomain) {
 		t.Errorf("servers hang: after %v: %v", took, a.Err)
 	}
 	resume()
 	resume = w.PauseResolver(t)
 	start = time.Now()
 	a = expect(t, "resolver hangs", s, "anna@signed.example", lookup.Unavailable)
-	if took := time.Since(start); took > 2*time.Second || errors.Is(a.Err, smimea.ErrDomain) {
+	if took := time.Since(start); took > 10*time.Second || errors.Is(a.Err, smimea.ErrDomain) {
 		t.Errorf("resolver hangs: after %v: %v", took, a.Err)
 	}
 	resume()
@@ -126,22 +126,22 @@ func TestSMIMEAPutsASilentResolverLast(t *testing.T) {
 	var offset time.Duration
 	var mu sync.Mutex
 	clock := func() time.Time { mu.Lock(); defer mu.Unlock(); return time.Now().Add(offset) }
-	s := w.source(t, lookup.SMIMEAOptions{Timeout: 2 * time.Second, Clock: clock, Resolvers: []smimea.Resolver{{Address: hung.Resolver}, {Address: w.Resolver}}})
+	s := w.source(t, lookup.SMIMEAOptions{Timeout: 6 * time.Second, Clock: clock, Resolvers: []smimea.Resolver{{Address: hung.Resolver}, {Address: w.Resolver}}})
 	took := func() time.Duration {
 		start := time.Now()
 		expect(t, "one of two hangs", s, "anna@signed.example", lookup.Found)
 		return time.Since(start)
 	}
-	if first := took(); first < 500*time.Millisecond {
+	if first := took(); first < 2*time.Second {
 		t.Errorf("the first resolver was not waited for: %v", first)
 	}
-	if second := took(); second > 500*time.Millisecond {
+	if second := took(); second > 2*time.Second {
 		t.Errorf("the silent resolver was waited for again: %v", second)
 	}
 	mu.Lock()
 	offset = time.Minute
 	mu.Unlock()
-	if third := took(); third < 500*time.Millisecond {
+	if third := took(); third < 2*time.Second {
 		t.Errorf("the silent resolver was not tried again: %v", third)
 	}
 }

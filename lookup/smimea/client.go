@@ -34,7 +34,7 @@ const (
 	// What is kept of the time for finding out whether a resolver that gave no
 	// reply is there at all: a part, and at most as much.
 	alivePart = 8
-	aliveMost = 250 * time.Millisecond
+	aliveMost = 500 * time.Millisecond
 )
 
 // ErrDomain is in errors that concern the domain alone: the resolver is there
