@@ -69,7 +69,7 @@ func TestLookupInTheDNS(t *testing.T) {
 	}
 	for yaml, says := range map[string]string{
 		plain: "source dns: ok (none,", overTLS: "source dns: ok (none,",
-		source(`resolver: "` + dns.Server + `"`):                                  "source dns: FAILED: resolver " + dns.Server + ": it does not vouch for the root",
+		source(`resolver: "` + dns.Server + `"`):                                          "source dns: FAILED: resolver " + dns.Server + ": it does not vouch for the root",
 		source(`resolver: "tls://127.0.0.1:` + port + `", server_name: resolver.example`): "source dns: FAILED: resolver tls://",
 	} {
 		in.configure(t, "", yaml)
