@@ -5,7 +5,8 @@
 // [ReadMessage] splits a message into header and body. [Seal] encrypts the
 // entity (the Content-* fields and the body) once, and [Envelope.Copy] makes
 // one outgoing message of it for each recipient. [Open] is the reverse.
-// [Claims] and [Proof] recognise what is encrypted already.
+// [Claims] and [Proof] recognise what is encrypted already. [ReadSigned] reads
+// signed messages, and [From] tells whom one is from.
 //
 // The package knows nothing of SMTP, files, networks or policy. Package cms
 // below it knows the cryptography.

@@ -29,6 +29,43 @@ type berParser struct {
 	left    int64    // octets to come of the primitive element being read
 	pos     int64    // octets read
 	done    bool     // the outermost element is complete
+	opaque  bool     // what begins now is not entered, if its length is known
+	record  record
+}
+
+// A record keeps the octets that pass by as they are, up to a limit. What goes
+// beyond it is lost, not an error.
+type record struct {
+	on   bool
+	max  int
+	raw  []byte // nil when it was too large
+	lost bool
+}
+
+func (r *record) add(p ...byte) {
+	if !r.on || r.lost {
+		return
+	}
+	if r.lost = len(r.raw)+len(p) > r.max; r.lost {
+		r.raw = nil
+		return
+	}
+	r.raw = append(r.raw, p...)
+}
+
+// skim makes the element that begins now pass by as it is, without a look into
+// it where its length is known; for a berHandler in begin. Up to limit octets of
+// it are recorded.
+func (b *berParser) skim(limit int) {
+	b.opaque = true
+	b.record = record{on: limit > 0, max: limit}
+	b.record.add(b.header[:b.filled]...)
+}
+
+// skimmed ends the record and gives it; nil when it was too large.
+func (b *berParser) skimmed() []byte {
+	b.record.on = false
+	return b.record.raw
 }
 
 // A frame is an open constructed element.
@@ -47,6 +84,7 @@ func (b *berParser) parse(p []byte) error {
 		}
 		if b.left > 0 {
 			n := int(min(b.left, int64(len(p))))
+			b.record.add(p[:n]...)
 			if err := b.handler.octets(p[:n]); err != nil {
 				return err
 			}
@@ -59,6 +97,7 @@ func (b *berParser) parse(p []byte) error {
 			}
 			continue
 		}
+		b.record.add(p[0])
 		b.header[b.filled] = p[0]
 		b.filled++
 		b.pos++
@@ -121,7 +160,6 @@ func (b *berParser) enter() error {
 	if err != nil {
 		return err
 	}
-	b.filled = 0
 	limit := int64(math.MaxInt64)
 	if b.depth > 0 {
 		limit = b.frames[b.depth-1].limit
@@ -130,15 +168,18 @@ func (b *berParser) enter() error {
 		return malformed("", "element is longer than the one it stands in")
 	}
 	if tag == 0 {
+		b.filled = 0
 		return b.endOfContents(length)
 	}
 	if tag&tagConstructed == 0 && length == indefinite {
 		return malformed("", "primitive element of indefinite length")
 	}
+	b.opaque = false
 	if err := b.handler.begin(tag); err != nil {
 		return err
 	}
-	if tag&tagConstructed == 0 {
+	b.filled = 0
+	if tag&tagConstructed == 0 || b.opaque && length != indefinite {
 		if b.left = length; length == 0 {
 			return b.leave()
 		}

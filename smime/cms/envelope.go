@@ -6,19 +6,23 @@ import (
 )
 
 // An envelope reads a message piece by piece: the small parts into memory, the
-// encrypted content to a function. What it read is structure only; the
+// content to a function. What it read is structure only; the
 // parts mean nothing yet.
 type envelope struct {
 	parts   [partCount][]byte    // each an element in DER
-	size    int64                // octets of encrypted content
-	content func(p []byte) error // takes the encrypted content
+	types   []contentType        // that are read
+	size    int64                // octets of content
+	content func(p []byte) error // takes the content
+	found   bool                 // there was a content, be it an empty one
+	item    func(part, []byte)   // takes the elements of lists as they are; nil for one that is too large
 	parser  berParser            //
 	levels  [maxDepth + 1]*level // the fields being read, from the outermost
 	depth   int                  // of levels
 	current part                 // being captured
 	name    string               // of the field being read, for errors
 	capture capture              //
-	inside  int                  // nesting inside the encrypted content
+	inside  int                  // nesting inside the content
+	skim    int                  // nesting inside an element that passes by as it is
 	err     error                // sticky
 }
 
@@ -26,10 +30,12 @@ type envelope struct {
 type level struct {
 	name   string
 	fields []field // still to come
+	list   *field  // or any number of elements, all of this kind
+	items  int     // of them until now
 }
 
-func newEnvelope(content func(p []byte) error) *envelope {
-	e := &envelope{content: content, name: "ContentInfo"}
+func newEnvelope(content func(p []byte) error, types ...contentType) *envelope {
+	e := &envelope{content: content, types: types, name: "ContentInfo"}
 	e.parser.handler = e
 	e.push("message", contentInfo)
 	return e
@@ -73,7 +79,12 @@ func (e *envelope) locate(err error) error {
 }
 
 func (e *envelope) push(name string, fields []field) {
-	e.levels[e.depth] = &level{name, fields}
+	e.levels[e.depth] = &level{name: name, fields: fields}
+	e.depth++
+}
+
+func (e *envelope) pushList(f *field) {
+	e.levels[e.depth] = &level{name: f.name, list: f}
 	e.depth++
 }
 
@@ -85,6 +96,10 @@ func (e *envelope) begin(tag byte) error {
 		return e.capture.begin(tag)
 	case e.inside > 0:
 		return e.beginSegment(tag)
+	case e.skim > 0:
+		e.skim++
+		e.parser.opaque = true
+		return nil
 	}
 	f, err := e.next(tag)
 	if err != nil {
@@ -92,12 +107,17 @@ func (e *envelope) begin(tag byte) error {
 	}
 	e.name = f.name
 	switch {
+	case f.list:
+		e.pushList(f)
 	case f.part != partNone:
 		e.current = f.part
 		e.capture.reset(f.max)
 		return e.capture.begin(tag)
 	case f.content:
-		e.inside = 1
+		e.inside, e.found = 1, true
+	case f.skip:
+		e.skim = 1
+		e.parser.skim(f.max)
 	case f.choice:
 		e.push(f.name, e.chosen())
 	default:
@@ -110,6 +130,9 @@ func (e *envelope) begin(tag byte) error {
 // optional ones before it off the list.
 func (e *envelope) next(tag byte) (*field, error) {
 	l := e.levels[e.depth-1]
+	if l.list != nil {
+		return l.next()
+	}
 	for len(l.fields) > 0 {
 		f := &l.fields[0]
 		l.fields = l.fields[1:]
@@ -123,17 +146,30 @@ func (e *envelope) next(tag byte) (*field, error) {
 	return nil, malformed(l.name, "unexpected element with tag %#02x at its end", tag)
 }
 
-// chosen is what the content type says follows.
-func (e *envelope) chosen() []field {
-	if e.authenticated() {
-		return authEnvelopedData
+// next takes one more element of a list. Its tag is the reader's to look at.
+func (l *level) next() (*field, error) {
+	if l.items++; l.items > l.list.count {
+		return nil, malformed(l.name, "more than %d elements", l.list.count)
 	}
-	return envelopedData
+	return &field{name: l.name, skip: true, max: l.list.max}, nil
+}
+
+// chosen is what the content type says follows; nil for one that is not read.
+func (e *envelope) chosen() []field {
+	for _, t := range e.types {
+		if bytes.Equal(e.parts[partType], oidDER(t.oid)) {
+			return t.fields
+		}
+	}
+	return nil
 }
 
 func (e *envelope) octets(p []byte) error {
 	if e.capture.active() {
 		return e.capture.append(p...)
+	}
+	if e.skim > 0 {
+		return nil
 	}
 	e.size += int64(len(p))
 	return e.content(p)
@@ -150,6 +186,9 @@ func (e *envelope) end() error {
 		return e.check(e.current)
 	case e.inside > 0:
 		e.inside--
+		return nil
+	case e.skim > 0:
+		e.endSkim()
 		return nil
 	}
 	e.depth--
@@ -172,11 +211,22 @@ func (e *envelope) beginSegment(tag byte) error {
 	return nil
 }
 
+// endSkim hands on what has passed by, if it stood in a list.
+func (e *envelope) endSkim() {
+	if e.skim--; e.skim > 0 {
+		return
+	}
+	raw := e.parser.skimmed()
+	if l := e.levels[e.depth-1]; l.list != nil {
+		e.item(l.list.part, raw)
+	}
+}
+
 // check stops early at a content type that is none of ours, however long the
 // rest may be.
 func (e *envelope) check(p part) error {
-	if p != partType || e.authenticated() || bytes.Equal(e.parts[partType], oidDER(oidEnvelopedData)) {
+	if p != partType || e.chosen() != nil {
 		return nil
 	}
-	return malformed("", "neither EnvelopedData nor AuthEnvelopedData")
+	return malformed("", "not a content type that is read here")
 }

@@ -18,6 +18,15 @@ var (
 	// ErrTooLarge says that the content exceeds what the caller or the cipher allows.
 	ErrTooLarge = errors.New("cms: content too large")
 
+	// What follows says why a signature is not believed; SignedData.Verify wraps it.
+
+	ErrSignature   = errors.New("cms: the signature does not verify")
+	ErrDigest      = errors.New("cms: the content is not what was signed")
+	ErrAttributes  = errors.New("cms: the signed attributes are not as RFC 5652 demands")
+	ErrWeakDigest  = errors.New("cms: the signature uses MD5 or SHA-1")
+	ErrUnsupported = errors.New("cms: the signature's algorithm is not supported")
+	ErrNoSigner    = errors.New("cms: the signer's certificate is not in the message")
+
 	// ErrState says that a Content was used out of order: encrypted twice, asked
 	// for a prefix before its end, or used after Destroy.
 	ErrState = errors.New("cms: content used out of order")

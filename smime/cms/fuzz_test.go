@@ -7,6 +7,7 @@ import (
 	"testing"
 
 	"sealpost/internal/certificate"
+	"sealpost/internal/testkit"
 )
 
 // fuzzIdentity is a key, the same in every worker of the fuzzer, and a certificate for it.
@@ -89,6 +90,47 @@ func FuzzSeal(f *testing.F) {
 			message[uint(flip)%uint(len(message))] ^= 1 << (n >> 5)
 			if got, err := Open(bytes.NewReader(message), opts); err == nil && !bytes.Equal(got, plaintext) {
 				t.Errorf("%v: a changed message opens to something else", c)
+			}
+		}
+	})
+}
+
+// FuzzSignedData reads anything: the reader ends without a panic, says the same
+// in pieces of any size, gives certificates out of the message itself, and
+// believes nothing but what the one key signed.
+func FuzzSignedData(f *testing.F) {
+	ca := testkit.NewCA(f)
+	id := ca.Issue(f, testkit.Leaf{Addresses: []string{"anna@example.org"}, Key: "p256"})
+	for _, data := range []testkit.SignedData{{}, {Detached: true}, {Wrap: ber}, {NoCerts: true}, {Certs: [][]byte{{0x30, 0}, id.Cert.Raw}}} {
+		for _, s := range []testkit.Signature{{}, {Bare: true}, {NoTime: true}} {
+			s.ID = id
+			data.Content, data.Signs = []byte("signed"), []testkit.Signature{s}
+			f.Add(data.Encode(f))
+		}
+	}
+	for _, part := range []string{"digests", "content", "certificates", "crls", "signers"} {
+		f.Add(signedUpTo(part))
+	}
+	f.Fuzz(func(t *testing.T, message []byte) {
+		d, by, err := verifySigned(message, nil, max(len(message), 1))
+		for _, piece := range []int{1, 5} {
+			d2, by2, err2 := verifySigned(message, nil, piece)
+			if fieldOf(err) != fieldOf(err2) || (d == nil) != (d2 == nil) || len(by) != len(by2) {
+				t.Fatalf("pieces of %d: %v; at once: %v", piece, err2, err)
+			}
+		}
+		if d == nil {
+			if !errors.As(err, new(*FormatError)) {
+				t.Fatalf("error of no known kind: %v", err)
+			}
+			return
+		}
+		if d.Size > int64(len(message)) || len(d.Certificates) > maxCertificates || len(d.Signers) > maxSigners {
+			t.Errorf("%+v", d)
+		}
+		for _, c := range d.Certificates {
+			if !bytes.Contains(message, c.Raw) {
+				t.Error("a certificate that is not in the message")
 			}
 		}
 	})

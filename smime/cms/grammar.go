@@ -1,5 +1,11 @@
 package cms
 
+import (
+	"encoding/asn1"
+
+	"sealpost/internal/certificate"
+)
+
 // Limits of what is held in memory of a message, in octets. Only the recipients
 // grow with use. The originator's certificates and the attributes are bounded
 // closely because cleartext could hide there.
@@ -8,6 +14,15 @@ const (
 	maxOriginator = 64 << 10
 	maxAttributes = 4 << 10
 	maxSmall      = 1 << 10
+)
+
+// Limits of signed messages: elements, and octets of one. What anybody may add
+// to a message without breaking its signature must cost little.
+const (
+	maxCertificates   = 100
+	maxSigners        = 16
+	maxSignerInfo     = 64 << 10
+	maxDigestsElement = 4 << 10
 )
 
 // part names a captured field.
@@ -24,6 +39,9 @@ const (
 	partAuthAttrs
 	partMAC
 	partUnprotected
+	partDigests
+	partCertificates
+	partSigners
 	partCount
 )
 
@@ -37,7 +55,21 @@ type field struct {
 	max      int     //
 	inside   []field // or entered, with these components
 	choice   bool    // or entered, with components that the content type decides
-	content  bool    // or the encrypted content
+	content  bool    // or the content
+	skip     bool    // or passed over
+	list     bool    // or a list: up to count elements, each of up to max octets kept as it is
+	count    int     //
+}
+
+// A contentType is one of the kinds of message that an envelope reads.
+type contentType struct {
+	oid    asn1.ObjectIdentifier
+	fields []field
+}
+
+// encryptedTypes are what Open and Validator read.
+func encryptedTypes() []contentType {
+	return []contentType{{oidEnvelopedData, envelopedData}, {oidAuthEnvelopedData, authEnvelopedData}}
 }
 
 var contentInfo = []field{{name: "ContentInfo", tag: tagSequence, inside: []field{
@@ -67,4 +99,20 @@ var authEnvelopedData = []field{{name: "AuthEnvelopedData", tag: tagSequence, in
 	{name: "authAttrs", tag: tagAttributes1, optional: true, part: partAuthAttrs, max: maxAttributes},
 	{name: "mac", tag: tagOctetString, alt: tagOctetsConstructed, part: partMAC, max: maxSmall},
 	{name: "unauthAttrs", tag: tagAttributes2, optional: true, part: partUnprotected, max: maxAttributes},
+}}}
+
+// eContent is an OCTET STRING here: other contents, which PKCS #7 allowed, are
+// of no use in mail.
+var signedData = []field{{name: "SignedData", tag: tagSequence, inside: []field{
+	{name: "version", tag: tagInteger, part: partVersion, max: maxSmall},
+	{name: "digestAlgorithms", tag: tagSet, part: partDigests, max: maxDigestsElement},
+	{name: "encapContentInfo", tag: tagSequence, inside: []field{
+		{name: "eContentType", tag: tagOID, part: partInnerType, max: maxSmall},
+		{name: "eContent", tag: tagExplicit0, optional: true, inside: []field{
+			{name: "eContent", tag: tagOctetString, alt: tagOctetsConstructed, content: true},
+		}},
+	}},
+	{name: "certificates", tag: tagExplicit0, optional: true, list: true, part: partCertificates, max: certificate.MaxSize, count: maxCertificates},
+	{name: "crls", tag: tagAttributes1, optional: true, skip: true},
+	{name: "signerInfos", tag: tagSet, list: true, part: partSigners, max: maxSignerInfo, count: maxSigners},
 }}}

@@ -42,7 +42,7 @@ func take(t testing.TB, message []byte) layout {
 	e := newEnvelope(func(p []byte) error {
 		ciphertext = append(ciphertext, p...)
 		return nil
-	})
+	}, encryptedTypes()...)
 	if _, err := e.Write(message); err != nil {
 		t.Fatal(err)
 	}

@@ -76,7 +76,7 @@ func readMessage(r io.Reader, maxSize int64) (*message, error) {
 		}
 		m.ciphertext = append(m.ciphertext, p...)
 		return nil
-	})
+	}, encryptedTypes()...)
 	// What is not content must not go on for ever either, such as empty segments.
 	limited := &io.LimitedReader{R: r, N: 4*min(maxSize, 1<<56) + 4*maxHead}
 	if _, err := io.Copy(e, limited); err != nil {

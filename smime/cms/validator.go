@@ -36,7 +36,7 @@ func NewValidator() *Validator {
 	v.envelope = newEnvelope(func(p []byte) error {
 		v.sample.add(p)
 		return nil
-	})
+	}, encryptedTypes()...)
 	return v
 }
 
