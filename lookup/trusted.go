@@ -14,6 +14,7 @@ import (
 
 // TrustOptions says what it takes for a certificate to be used.
 type TrustOptions struct {
+	Purpose     Purpose // default: Encrypt
 	Vouch       Vouch
 	Roots       []*x509.Certificate // for PKI, and for a Candidate that NeedsPKI
 	SystemRoots bool                // also those of the operating system

@@ -69,7 +69,7 @@ func newJudgement(ctx context.Context, t *Trusted, addr address.Address, candida
 func (j *judgement) verdict(candidate Candidate) ruling {
 	c := candidate.Cert
 	for _, check := range []func(*certificate.Certificate) *refusal{
-		j.checkCA, j.checkAddress, j.checkPin, j.checkKey, checkUsage, j.checkStrength, checkExtensions, j.checkDates,
+		j.checkCA, j.checkAddress, j.checkPin, j.checkKey, j.checkUsage, j.checkStrength, checkExtensions, j.checkDates,
 	} {
 		if no := check(c); no != nil {
 			return ruling{no: no}
@@ -170,6 +170,9 @@ func list(names []string) string {
 
 func (j *judgement) checkKey(c *certificate.Certificate) *refusal {
 	const token = reason.CertificateKeyKind
+	if j.opts.Purpose == Sign {
+		return checkSigningKey(c)
+	}
 	switch c.KeyKind {
 	case certificate.KeyRSA, certificate.KeyEC, certificate.KeyX25519:
 		if c.PublicKey == nil {
@@ -190,14 +193,17 @@ const (
 
 // checkUsage looks at key usage and extended key usage; without the extension
 // everything is allowed.
-func checkUsage(c *certificate.Certificate) *refusal {
+func (j *judgement) checkUsage(c *certificate.Certificate) *refusal {
 	const token = reason.CertificateUsage
 	wanted, word := x509.KeyUsageKeyAgreement, "keyAgreement"
 	if c.KeyKind == certificate.KeyRSA {
 		wanted, word = x509.KeyUsageKeyEncipherment, "keyEncipherment"
 	}
+	if j.opts.Purpose == Sign {
+		wanted, word = signingUsage, "digitalSignature"
+	}
 	if c.HasKeyUsage && c.KeyUsage&wanted == 0 {
-		return refuse(token, "is not for encryption: its key usage lacks %s", word)
+		return refuse(token, "is not for %s: its key usage lacks %s", j.opts.Purpose, word)
 	}
 	for _, oid := range c.ExtKeyUsage {
 		if s := oid.String(); s == oidEmailProtection || s == oidAnyPurpose {
@@ -211,7 +217,7 @@ func checkUsage(c *certificate.Certificate) *refusal {
 }
 
 func (j *judgement) checkStrength(c *certificate.Certificate) *refusal {
-	if c.KeyKind == certificate.KeyRSA && c.KeyBits < j.opts.MinRSABits {
+	if (c.KeyKind == certificate.KeyRSA || c.KeyKind == certificate.KeyRSAPSS) && c.KeyBits < j.opts.MinRSABits {
 		return refuse(reason.CertificateWeakKey, "has an RSA key of %d bits; at least %d are asked for", c.KeyBits, j.opts.MinRSABits)
 	}
 	return nil
