@@ -113,7 +113,7 @@ func TestMutatedAgainstOpenSSL(t *testing.T) {
 		{ID: signerLeaf(t, ca, "rsa2048")}, {ID: signerLeaf(t, ca, "rsa2048"), PSS: true, KeyID: true}, {ID: signerLeaf(t, ca, "p256")},
 	} {
 		whole := testkit.SignedData{Content: content, Signs: []testkit.Signature{sign}}.Encode(t)
-		for n := range 200 {
+		for n := range 120 {
 			message := mutate(random, whole, n)
 			_, by, err := verifySigned(message, nil, len(message))
 			ours := err == nil && len(by) > 0
@@ -136,7 +136,7 @@ func TestMutatedAgainstOpenSSL(t *testing.T) {
 		}
 	}
 	t.Logf("accepted %d, refused by both %d, by us alone %d", accepted, refused, stricter)
-	if accepted == 0 || refused < 300 {
+	if accepted == 0 || refused < 180 {
 		t.Errorf("accepted %d, refused %d: the changes are not of the right kind", accepted, refused)
 	}
 }
