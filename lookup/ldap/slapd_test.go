@@ -318,4 +318,3 @@ func TestSlapdFilterInjection(t *testing.T) {
 		wantValues(t, name, entries, err, cert.Raw)
 	}
 }
-
