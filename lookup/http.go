@@ -35,6 +35,7 @@ type HTTPOptions struct {
 //     application/pem-certificate-chain: certificates, DER or PEM;
 //   - application/pkcs7-mime, application/x-pkcs7-certificates: certs-only
 //     PKCS #7;
+//   - multipart/mixed: parts of these types;
 //   - application/json: see keydb.ReadAnswer.
 //
 // Status 404 is None. Everything else that is not 200 with at least one
@@ -45,6 +46,7 @@ type HTTP struct {
 	opts   HTTPOptions
 	token  string
 	client *http.Client
+	store  bool // an RFC 4387 certificate store, which does not speak JSON
 }
 
 // NewHTTP checks the options; it does not connect. The errors are ErrURL,
@@ -97,6 +99,9 @@ func (h *HTTP) get(ctx context.Context, addr address.Address) (Answer, error) {
 		return Answer{}, err
 	}
 	req.Header.Set("Accept", "application/json, application/pkix-cert, application/pkcs7-mime, application/x-pem-file")
+	if h.store {
+		req.Header.Set("Accept", "application/pkix-cert, application/pkcs7-mime, multipart/mixed")
+	}
 	req.Header.Set("User-Agent", "sealpost")
 	if h.token != "" {
 		req.Header.Set("Authorization", "Bearer "+h.token)

@@ -22,25 +22,36 @@ func (h *HTTP) read(resp *http.Response, addr address.Address) (Answer, error) {
 	if err != nil {
 		return Answer{}, err
 	}
-	kind, _, err := mime.ParseMediaType(resp.Header.Get("Content-Type"))
+	kind, params, err := mime.ParseMediaType(resp.Header.Get("Content-Type"))
 	if err != nil {
 		return Answer{}, fmt.Errorf("the answer's Content-Type: %w", err)
 	}
 	var certs []*certificate.Certificate
-	switch kind {
-	case "application/json":
+	switch {
+	case kind == "application/json" && !h.store:
 		var empty bool
 		if certs, empty, err = readJSON(body, addr, h.opts.MaxCertificates); empty {
 			return none(), nil
 		}
-	case "application/pkix-cert", "application/x-x509-user-cert", "application/x-x509-email-cert", "application/x-x509-ca-cert",
-		"application/x-pem-file", "application/pem-certificate-chain",
-		"application/pkcs7-mime", "application/x-pkcs7-mime", "application/x-pkcs7-certificates":
+	case kind == "multipart/mixed":
+		certs, err = readParts(body, params["boundary"], h.opts.MaxCertificates)
+	case holdsCertificates(kind):
 		certs, err = certificate.ParseAll(body)
 	default:
 		return Answer{}, fmt.Errorf("the answer is %q, not certificates", kind)
 	}
 	return h.found(certs, err, resp.Request.URL.Redacted())
+}
+
+// holdsCertificates reports a media type that is certificates and nothing else.
+func holdsCertificates(kind string) bool {
+	switch kind {
+	case "application/pkix-cert", "application/x-x509-user-cert", "application/x-x509-email-cert", "application/x-x509-ca-cert",
+		"application/x-pem-file", "application/pem-certificate-chain",
+		"application/pkcs7-mime", "application/x-pkcs7-mime", "application/x-pkcs7-certificates":
+		return true
+	}
+	return false
 }
 
 // found makes an answer of what could be read; err is what could not.

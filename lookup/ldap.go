@@ -44,6 +44,9 @@ func (l *LDAP) Close() { l.client.Close() }
 // Lookup asks the directory.
 func (l *LDAP) Lookup(ctx context.Context, addr address.Address) Answer {
 	entries, err := l.client.Search(ctx, addr)
+	if ldap.Particular(err) {
+		err = Particular(err)
+	}
 	if err != nil {
 		return failed(reason.LookupUnavailable, err)
 	}
@@ -61,7 +64,7 @@ func (l *LDAP) Lookup(ctx context.Context, addr address.Address) Answer {
 				a.Candidates = append(a.Candidates, Candidate{Cert: c, Where: e.Where})
 			}
 			if len(a.Candidates)+len(errs) > l.most {
-				return failed(reason.LookupUnavailable, errTooMany)
+				return failed(reason.LookupUnavailable, Particular(errTooMany))
 			}
 		}
 	}
@@ -70,7 +73,7 @@ func (l *LDAP) Lookup(ctx context.Context, addr address.Address) Answer {
 	case empty:
 		return none()
 	case len(a.Candidates) == 0:
-		return failed(reason.LookupUnavailable, a.Err)
+		return failed(reason.LookupUnavailable, Particular(a.Err))
 	}
 	return a
 }

@@ -96,6 +96,12 @@ func code(err error) uint16 {
 	return 0
 }
 
+// Particular reports an error of Search that is about the entries of one
+// address and says nothing about the directory.
+func Particular(err error) bool {
+	return code(err) == ldap.LDAPResultSizeLimitExceeded || errors.Is(err, ErrTooMany) || errors.Is(err, ErrPartial)
+}
+
 // final reports an error that another server of the same directory would give
 // too: it is about the question.
 func final(err error) bool {
