@@ -21,6 +21,11 @@ func sourceKinds() map[string]sourceKind {
 		"smimea": {
 			[]string{"resolver", "trusted_resolvers", "server_name", "tls_roots", "unsigned"}, "source", (*checker).smimeaSource,
 		},
+		"ldap": {[]string{
+			"url", "fallback_urls", "starttls", "server_name", "tls_roots", "tls_cert", "tls_key", "bind", "bind_dn", "password_file",
+			"base", "scope", "filter", "attributes", "referrals", "aliases", "connections",
+		}, "pki", (*checker).ldapSource},
+		"rfc4387": {[]string{"url", "attribute", "token_file", "tls_roots"}, "pki", (*checker).storeSource},
 	}
 }
 
@@ -74,6 +79,27 @@ func (k *checker) httpSource(key string, s *Source) {
 		k.wrong(join(key, "url"), "%s", err)
 		return
 	}
+	k.webService(key, s)
+}
+
+// storeSource is the same for a URL without a query.
+func (k *checker) storeSource(key string, s *Source) {
+	if s.URL == "" {
+		k.wrong(join(key, "url"), "is required with type: rfc4387")
+		return
+	}
+	if strings.ContainsAny(s.URL, "?{}") {
+		k.wrong(join(key, "url"), "%s has a query, which is put behind it as RFC 4387 wants it: write the URL up to the question mark", quote(s.URL))
+		return
+	}
+	if err := checkURL(s.URL + "?uri={address}"); err != nil {
+		k.wrong(join(key, "url"), "%s", strings.Replace(err.Error(), "?uri={address}", "", 1))
+		return
+	}
+	k.webService(key, s)
+}
+
+func (k *checker) webService(key string, s *Source) {
 	k.secret(join(key, "token_file"), s.TokenFile)
 	k.roots(join(key, "tls_roots"), s.TLSRoots)
 	u, err := url.Parse(strings.ReplaceAll(s.URL, "{address}", "x"))

@@ -41,6 +41,9 @@ func complete(c *Config, f *findings, around surroundings) {
 		if s.Trust == "" {
 			s.Trust = sourceKinds()[s.Type].trust
 		}
+		if s.Type == "ldap" {
+			completeLDAP(s)
+		}
 		if s.Timeout == 0 {
 			s.Timeout = c.Lookup.Timeout
 		}

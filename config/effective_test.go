@@ -46,6 +46,25 @@ lookup:
       server_name: dns.bank.example
       tls_roots: [roots.pem]
       unsigned: unavailable
+    - name: corp
+      type: ldap
+      url: "ldaps://ldap.bank.example"
+      fallback_urls: ["ldap://ldap2.bank.example:3890"]
+      starttls: true
+      server_name: ldap.bank.example
+      tls_cert: relay.pem
+      tls_key: relay.key
+      bind: simple
+      bind_dn: "cn=relay,dc=bank,dc=example"
+      password_file: pass
+      base: "ou=people,dc=bank,dc=example"
+      scope: one
+      filter: "(|(mail={address})(uid={local}))"
+      attributes: [userCertificate;binary]
+      referrals: ignore
+      aliases: follow
+      connections: 4
+    - {name: store, type: rfc4387, url: "https://store.bank.example/search.cgi", attribute: email}
   mode: all
   timeout: 5s
   cache: {entries: 10, ttl: 2h, negative_ttl: 1s, stale: 48h}

@@ -100,7 +100,10 @@ func (k *checker) roots(list string, files []Path) {
 
 // keyPair wants a certificate that can be read, and its key, which only we can.
 func (k *checker) keyPair(section string, t TLS) {
-	certKey, keyKey := join(section, "cert"), join(section, "key")
+	k.keyPairAt(join(section, "cert"), join(section, "key"), t)
+}
+
+func (k *checker) keyPairAt(certKey, keyKey string, t TLS) {
 	certPEM, err := readFile(string(t.Cert), maxPEM)
 	if err == nil && !bytes.Contains(certPEM, []byte("-----BEGIN CERTIFICATE-----")) {
 		err = errors.New("holds no PEM certificate")

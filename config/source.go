@@ -8,9 +8,10 @@ type Source struct {
 	// `sealpost lookup`.
 	Name string `yaml:"name" kind:"word" required:"true"`
 
-	// `files`: a folder of certificates. `http`: a web service. `smimea`: the
-	// DNS (RFC 8162).
-	Type string `yaml:"type" required:"true" enum:"files|http|smimea" later:"ldap|directory|rfc4387"`
+	// `files`: a folder of certificates. `http`: a web service. `ldap`: an LDAP
+	// directory. `rfc4387`: a certificate store over HTTP, as RFC 4387 has it.
+	// `smimea`: the DNS (RFC 8162).
+	Type string `yaml:"type" required:"true" enum:"files|http|ldap|rfc4387|smimea" later:"directory"`
 
 	// For `files`: the folder. ADDRESS.pem holds the certificates of an
 	// address; every other PEM or DER file counts for the addresses that its
@@ -21,18 +22,23 @@ type Source struct {
 	// escaped as it must be. 200 with certificates (PEM, DER, certs-only
 	// PKCS#7, or the JSON of Sealpost's directory) is an answer, 404 says that
 	// there is none, anything else that the source is unavailable.
-	// Hazard: who can alter the answer chooses who reads the mail. `http:` is
-	// for this machine only, unless `trust` is `pki`.
+	// For `rfc4387`: the URL of the store, without a query.
+	// For `ldap`: the server, as `ldaps://HOST`, `ldap://HOST` (see `starttls`) or
+	// `ldapi://%2Fpath%2Fto%2Fsocket`, with `:PORT` behind the host if it is
+	// another than 636 or 389.
+	// Hazard: who can alter the answer chooses who reads the mail. `http:` and
+	// `ldap:` without TLS are for this machine only, unless `trust` is `pki`.
 	URL string `yaml:"url"`
 
 	// Who vouches for the certificates of this source. `pki`: a chain to one of
 	// `trust.roots`. `source`: the source itself, whatever it answers is
-	// believed. Default: `source` for `files` and `smimea`, `pki` for `http`.
-	// Records of `smimea` with usage 1 need the chain in any case.
+	// believed. Default: `source` for `files` and `smimea`, `pki` for `http`,
+	// `ldap` and `rfc4387`. Records of `smimea` with usage 1 need the chain in any
+	// case.
 	// Hazard: with `source`, whoever can write to the source can read the mail.
 	Trust string `yaml:"trust" enum:"pki|source"`
 
-	// For `http`: a file with the token that is sent as `Authorization:
+	// For `http` and `rfc4387`: a file with the token that is sent as `Authorization:
 	// Bearer`. Others must not be able to read it. It is read again on SIGHUP.
 	TokenFile Path `yaml:"token_file"`
 
@@ -47,8 +53,8 @@ type Source struct {
 	// read the mail.
 	TrustedResolvers []string `yaml:"trusted_resolvers" kind:"resolver"`
 
-	// For `smimea`: the name that the certificates of resolvers with `tls://`
-	// must have. Default: the host of each.
+	// For `ldap`, and for `smimea` with `tls://`: the name that the server's
+	// certificate must have. Default: the host of each.
 	ServerName string `yaml:"server_name" kind:"domain"`
 
 	// For `smimea`: what it means that a domain is not signed with DNSSEC, and
@@ -57,12 +63,83 @@ type Source struct {
 	// another source has a certificate. Default: `none`.
 	Unsigned string `yaml:"unsigned" enum:"none|unavailable"`
 
-	// For `http` and `smimea`: PEM files with the roots for the server's TLS
+	// For all but `files`: PEM files with the roots for the server's TLS
 	// certificate. Default: the system's roots.
 	TLSRoots []Path `yaml:"tls_roots"`
+
+	// For `rfc4387`: the attribute of the query. RFC 4387 has `uri`, which for
+	// S/MIME is the mail address; some stores call it `email`. Default: `uri`.
+	Attribute string `yaml:"attribute" enum:"uri|email"`
+
+	// For `ldap`: more servers of the same directory, written as `url`. They
+	// are asked in order while those before them are away; a server that failed
+	// is tried again after half a minute.
+	FallbackURLs []string `yaml:"fallback_urls"`
+
+	// For `ldap`: whether a connection to an `ldap:` URL begins with StartTLS. A
+	// server that does not take it is not asked. Default: true, but false when
+	// the server is on this machine.
+	StartTLS *bool `yaml:"starttls"`
+
+	// For `ldap`: the login. `none`: none; `simple`: `bind_dn` with the
+	// password of `password_file`, only over TLS or on this machine; `external`:
+	// SASL EXTERNAL, which is the client certificate, or on an `ldapi:` socket
+	// the user of this process. Default: `simple` where there is a `bind_dn`,
+	// else `none`.
+	Bind string `yaml:"bind" enum:"none|simple|external"`
+
+	// For `ldap`: the distinguished name to log in with.
+	BindDN string `yaml:"bind_dn"`
+
+	// For `ldap`: the file with the password on its first and only line. Others
+	// must not be able to read it. It is read again for each new connection. A
+	// password that the server refuses is not tried again for half a minute, so
+	// that the account is not locked.
+	PasswordFile Path `yaml:"password_file"`
+
+	// For `ldap`: our certificate with its intermediates, PEM, for servers that
+	// ask for one. It is read again on SIGHUP.
+	TLSCert Path `yaml:"tls_cert"`
+
+	// For `ldap`: its private key, PEM, not encrypted. Others must not be able
+	// to read it.
+	TLSKey Path `yaml:"tls_key"`
+
+	// For `ldap`: the distinguished name of the entry below which people are. A
+	// base that is not there makes the source unavailable.
+	Base string `yaml:"base"`
+
+	// For `ldap`: how far below: `sub`: everything, `one`: the entries directly
+	// below, `base`: the entry itself. Default: `sub`.
+	Scope string `yaml:"scope" enum:"sub|one|base"`
+
+	// For `ldap`: the search filter (RFC 4515). `{address}` stands for the
+	// address, `{local}` for what is left of its @ (without quotes), `{domain}`
+	// for what is right of it (as xn--… where it is international); they may
+	// stand in values only, and are escaped. Default: `(mail={address})`.
+	Filter string `yaml:"filter"`
+
+	// For `ldap`: the attributes that hold certificates, or PKCS#7 bundles of
+	// them. Default: `userCertificate;binary`, `userSMIMECertificate;binary`, and
+	// both without `;binary`.
+	Attributes []string `yaml:"attributes"`
+
+	// For `ldap`: what becomes of an answer that says that part of the
+	// directory is on another server. Nobody is asked there. `fail`: the source
+	// is unavailable; `ignore`: the rest is the answer, which is what Active
+	// Directory needs when `base` is the domain itself. Default: `fail`.
+	Referrals string `yaml:"referrals" enum:"fail|ignore"`
+
+	// For `ldap`: whether the server looks through aliases (`follow`), or passes
+	// over them (`ignore`). Default: `ignore`.
+	Aliases string `yaml:"aliases" enum:"ignore|follow"`
+
+	// For `ldap`: how many connections to each server there may be, which is
+	// how many lookups it is asked at a time. Default: 8.
+	Connections *int `yaml:"connections" min:"1" max:"256"`
 
 	// How long this source may take. Default: `lookup.timeout`.
 	Timeout time.Duration `yaml:"timeout" min:"10ms" max:"5m"`
 
-	_ struct{} `later:"base|filter|mirror|harvest|starttls|bind"`
+	_ struct{} `later:"mirror|harvest"`
 }

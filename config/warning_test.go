@@ -26,9 +26,18 @@ func TestWarnings(t *testing.T) {
 		"weak keys":     {"trust: {min_rsa_bits: 1024}\n", []string{"trust.min_rsa_bits"}},
 		"trusted resolver": {"lookup: {sources: [{name: a, type: smimea, resolver: \"192.0.2.53:53\", trusted_resolvers: [\"192.0.2.53:53\"]}]}\n",
 			[]string{"lookup.sources[0].trusted_resolvers[0]"}},
-		"http lookup":     {"trust: {roots: [roots.pem]}\nlookup: {sources: [{name: a, type: http, url: \"http://k.example/{address}\"}]}\n", []string{"lookup.sources[0].url"}},
-		"clear over line": {"upstream: [{address: \"mx.example.com:25\"}]\npolicy: [{name: a, no_key: plaintext}]\n", []string{"upstream[0].tls", "policy[0].no_key"}},
-		"no encryption":   {"lookup: {timeout: 1s}\npolicy: [{name: a, encrypt: never}]\n", []string{"policy[0].encrypt"}},
+		"http lookup":                   {"trust: {roots: [roots.pem]}\nlookup: {sources: [{name: a, type: http, url: \"http://k.example/{address}\"}]}\n", []string{"lookup.sources[0].url"}},
+		"clear over line":               {"upstream: [{address: \"mx.example.com:25\"}]\npolicy: [{name: a, no_key: plaintext}]\n", []string{"upstream[0].tls", "policy[0].no_key"}},
+		"no encryption":                 {"lookup: {timeout: 1s}\npolicy: [{name: a, encrypt: never}]\n", []string{"policy[0].encrypt"}},
+		"ldap":                          {"trust: {roots: [roots.pem]}\nlookup: {sources: [{name: a, type: ldap, base: \"dc=example\", url: \"ldaps://l.example\"}]}\n", nil},
+		"ldap in the clear":             {"trust: {roots: [roots.pem]}\nlookup: {sources: [{name: a, type: ldap, base: \"dc=example\", url: \"ldap://l.example\", starttls: false}]}\n", []string{"lookup.sources[0].url"}},
+		"ldap in the clear, further on": {"trust: {roots: [roots.pem]}\nlookup: {sources: [{name: a, type: ldap, base: \"dc=example\", url: \"ldapi://%2Frun%2Fldapi\", fallback_urls: [\"ldap://l.example\"], starttls: false}]}\n", []string{"lookup.sources[0].fallback_urls[0]"}},
+		"ldap with StartTLS":            {"trust: {roots: [roots.pem]}\nlookup: {sources: [{name: a, type: ldap, base: \"dc=example\", url: \"ldap://l.example\"}]}\n", nil},
+		"ldap here":                     {"trust: {roots: [roots.pem]}\nlookup: {sources: [{name: a, type: ldap, base: \"dc=example\", url: \"ldap://localhost\"}]}\n", nil},
+		"ldap, anonymous":               {"trust: {roots: [roots.pem]}\nlookup: {sources: [{name: a, type: ldap, base: \"dc=example\", url: \"ldaps://l.example\", trust: source}]}\n", []string{"lookup.sources[0]"}},
+		"ldap, login":                   {"trust: {roots: [roots.pem]}\nlookup: {sources: [{name: a, type: ldap, base: \"dc=example\", url: \"ldaps://l.example\", trust: source, bind_dn: \"cn=a\", password_file: pass}]}\n", nil},
+		"ldap, local part":              {"trust: {roots: [roots.pem]}\nlookup: {sources: [{name: a, type: ldap, base: \"dc=example\", url: \"ldaps://l.example\", filter: \"(uid={local})\"}]}\n", []string{"lookup.sources[0].filter"}},
+		"rfc4387 in the clear":          {"trust: {roots: [roots.pem]}\nlookup: {sources: [{name: a, type: rfc4387, url: \"http://k.example/s\"}]}\n", []string{"lookup.sources[0].url"}},
 	} {
 		t.Run(name, func(t *testing.T) {
 			_, warnings, err := parse(filepath.Join(dir, "sealpost.yaml"), []byte(withBase(c.text)), around())

@@ -1,6 +1,7 @@
 package ldap
 
 import (
+	"errors"
 	"fmt"
 	"strings"
 
@@ -42,7 +43,11 @@ func ParseFilter(template string) (Filter, error) {
 	}
 	packet, err := ldap.CompileFilter(filled)
 	if err != nil {
-		return Filter{}, fmt.Errorf("%w: %w", ErrFilter, err)
+		var e *ldap.Error
+		if errors.As(err, &e) {
+			err = e.Err
+		}
+		return Filter{}, fmt.Errorf("%w: %s", ErrFilter, strings.TrimPrefix(err.Error(), "ldap: "))
 	}
 	if countInValues(packet, mark) != count {
 		return Filter{}, fmt.Errorf("%w: {address}, {local} and {domain} may stand in values only, behind a =", ErrFilter)
