@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	lru "github.com/hashicorp/golang-lru/v2"
@@ -26,6 +27,20 @@ type CacheOptions struct {
 	Stale   time.Duration
 	Retry   time.Duration    // between attempts to replace a stale answer, default 15 s
 	Timeout time.Duration    // of one lookup at the sources, default 30 s
+	// Refreshers is how many answers at a time are asked for again ahead of
+	// their time, because they are in use: default 8, negative: none.
+	Refreshers int
+	// File, if not nil, keeps answers Found over a restart. It stays open when
+	// the cache is closed.
+	File *CacheFile
+	// Settings is everything that a verdict depends on: roots, sources, limits.
+	// What File holds from under other settings is not used.
+	Settings []byte
+	// Recheck has answers in File that are older than this cache asked for
+	// again, also within their time; they are used only while the sources are
+	// unavailable. It is for sources that tell of changes as they happen, and
+	// may have had some while nobody listened.
+	Recheck bool
 	Clock   func() time.Time // default: time.Now
 }
 
@@ -44,6 +59,9 @@ func (o CacheOptions) withDefaults() CacheOptions {
 	if o.Entries <= 0 {
 		o.Entries = 100000
 	}
+	if o.Refreshers == 0 {
+		o.Refreshers = 8
+	}
 	if o.Clock == nil {
 		o.Clock = time.Now
 	}
@@ -53,19 +71,26 @@ func (o CacheOptions) withDefaults() CacheOptions {
 // A Cache remembers the answers of a source, which should be the whole chain.
 // Answers given out of it are those of the source; an answer never outlives
 // the certificates in it, whatever its TTL.
+//
+// An answer that is used in the last quarter of its time is asked for again in
+// the background, so that a busy address never waits. With a file, an address
+// that is not in memory is looked for there.
 type Cache struct {
-	source  Source
+	source  atomic.Pointer[Source]
 	opts    CacheOptions
+	file    *fileShare
 	entries *lru.Cache[mailbox, *entry]
 	group   singleflight.Group // one flight per address
 	ctx     context.Context    // of the flights, which no caller's leaving ends
 	cancel  context.CancelFunc
 	flights sync.WaitGroup
+	ahead   chan struct{} // one place for each refresher
 	counts  counts
 
 	mu      sync.Mutex
 	started uint64 // number of the flight that started last
 	flushed uint64 // flights up to this one are not remembered
+	flushes uint64 // how often something was flushed
 }
 
 // A mailbox is the identity of an address: comparable, and made of it without
@@ -81,7 +106,8 @@ func NewCache(source Source, opts CacheOptions) (*Cache, error) {
 	if err != nil {
 		return nil, fmt.Errorf("lookup: cache: %w", err)
 	}
-	c := &Cache{source: source, opts: opts, entries: entries}
+	c := &Cache{opts: opts, entries: entries, ahead: make(chan struct{}, max(opts.Refreshers, 0)), file: newFileShare(opts)}
+	c.source.Store(&source)
 	c.counts.staleBySource = map[string]uint64{}
 	c.ctx, c.cancel = context.WithCancel(context.Background())
 	return c, nil
@@ -102,14 +128,24 @@ func (c *Cache) Inherit(old *Cache) {
 	}
 }
 
-// Lookup answers from memory, or asks the source. Many callers that ask for
+// Exchange has another source asked from now on. It is for one that has been
+// opened anew, and that answers as the old one did: what is remembered stays.
+func (c *Cache) Exchange(source Source) { c.source.Store(&source) }
+
+// Lookup answers from memory or from the file, or asks the source. Many callers that ask for
 // one address share one flight, which goes on when a caller leaves.
 func (c *Cache) Lookup(ctx context.Context, addr address.Address) Answer {
 	key := mailboxOf(addr)
 	e, _ := c.entries.Get(key)
+	if e == nil {
+		e = c.load(addr, key)
+	}
 	now := c.opts.Clock()
 	if e.fresh(now) {
 		c.counts.hits.Add(1)
+		if !now.Before(e.refreshAt) {
+			c.refreshAhead(addr, key, e, now)
+		}
 		return e.answer
 	}
 	if e.resting(now) {
@@ -167,7 +203,7 @@ func (c *Cache) flight(addr address.Address, key mailbox) Answer {
 	defer c.flights.Done()
 	ctx, cancel := context.WithTimeout(c.ctx, c.opts.Timeout)
 	defer cancel()
-	a := believable(ctx, c.source.Lookup(ctx, addr))
+	a := believable(ctx, (*c.source.Load()).Lookup(ctx, addr))
 	a.At = c.opts.Clock()
 	if a.Outcome != Found && a.Outcome != None {
 		if e, ok := c.entries.Peek(key); ok {
@@ -175,13 +211,13 @@ func (c *Cache) flight(addr address.Address, key mailbox) Answer {
 		}
 		return a
 	}
-	c.remember(key, newEntry(a, c.opts), number)
+	c.remember(addr, key, newEntry(a, c.opts), number)
 	return a
 }
 
 // remember keeps an entry, unless it was flushed, or overtaken by a flight
 // that started later.
-func (c *Cache) remember(key mailbox, e *entry, number uint64) {
+func (c *Cache) remember(addr address.Address, key mailbox, e *entry, number uint64) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	e.number = number
@@ -189,6 +225,7 @@ func (c *Cache) remember(key mailbox, e *entry, number uint64) {
 		return
 	}
 	c.entries.Add(key, e)
+	c.file.keep(addr, e.answer)
 }
 
 // board counts a flight in and gives its number, unless the cache is closed.
@@ -210,13 +247,16 @@ func (c *Cache) Refresh(ctx context.Context, addr address.Address) Answer {
 	return c.fly(ctx, addr, mailboxOf(addr))
 }
 
-// Flush forgets an address, also what a lookup under way will find.
+// Flush forgets an address, also what a lookup under way will find. In a file
+// it is forgotten within seconds, or when CacheFile.Sync returns.
 func (c *Cache) Flush(addr address.Address) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	c.flushed = c.started
+	c.flushes++
 	c.group.Forget(addr.Key())
 	c.entries.Remove(mailboxOf(addr))
+	c.file.forget(addr)
 }
 
 // Close ends the flights and waits for them. Lookups after it find what is

@@ -59,6 +59,9 @@ func newRig(t *testing.T, opts lookup.CacheOptions) *rig {
 	t.Helper()
 	r := &rig{T: t, script: &script{}, clock: newClock(time.Now())}
 	opts.Clock = r.clock.now
+	if opts.Refreshers == 0 {
+		opts.Refreshers = -1 // who counts questions wants none in the background
+	}
 	var err error
 	if r.cache, err = lookup.NewCache(r.script, opts); err != nil {
 		t.Fatal(err)

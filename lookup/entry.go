@@ -1,6 +1,7 @@
 package lookup
 
 import (
+	"math/rand/v2"
 	"slices"
 	"sync/atomic"
 	"time"
@@ -13,6 +14,8 @@ type entry struct {
 	answer       Answer
 	number       uint64                  // of the flight that obtained it
 	from, until  time.Time               // fresh: none of its verdicts changes by the clock alone
+	refreshAt    time.Time               // used after it, it is asked for again ahead of its time
+	refreshing   atomic.Bool             // somebody is about it
 	staleUntil   time.Time               // no later than until, for None
 	restingUntil atomic.Pointer[failure] // after a failed attempt to replace it
 }
@@ -24,15 +27,17 @@ type failure struct {
 }
 
 // newEntry works out how long an answer is good for: its TTL, but no longer
-// than until the first certificate in it expires or becomes valid.
+// than until the first certificate in it expires or becomes valid. One that
+// lacks what some source may know is asked for again as soon as None would be.
 func newEntry(a Answer, opts CacheOptions) *entry {
 	e := &entry{answer: a, until: a.At.Add(opts.NegativeTTL)}
-	if a.Outcome == Found {
-		e.until = a.At.Add(opts.TTL)
-	}
 	e.staleUntil = e.until
 	if a.Outcome == Found {
+		e.until = a.At.Add(opts.TTL)
 		e.staleUntil = e.until.Add(opts.Stale)
+		if a.Partial {
+			e.until = a.At.Add(min(opts.NegativeTTL, opts.TTL))
+		}
 	}
 	for _, c := range a.Candidates {
 		switch {
@@ -43,6 +48,9 @@ func newEntry(a Answer, opts CacheOptions) *entry {
 			e.until = earliest(e.until, c.Cert.NotBefore)
 		}
 	}
+	// Varied, so that what was looked up together is not asked for together.
+	life := e.until.Sub(a.At)
+	e.refreshAt = e.until.Add(-life/4 + rand.N(max(life/8, 1)))
 	return e
 }
 

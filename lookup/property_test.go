@@ -3,7 +3,13 @@ package lookup_test
 import (
 	"context"
 	"log/slog"
+	"math/rand"
+	"os"
+	"path/filepath"
+	"slices"
+	"sync/atomic"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"pgregory.net/rapid"
@@ -17,6 +23,7 @@ import (
 // What a source of the property test can do.
 const (
 	isDown = iota
+	isLate // says None when nobody listens any more
 	sendsNothing
 	panics
 	hasNone
@@ -31,20 +38,16 @@ const (
 // An actor is a source that behaves as it is told.
 type actor struct {
 	does  int
-	asked bool
+	asked atomic.Bool
 	world *world
 }
 
-// A world is the sources, the clock and the certificates of one run.
-type world struct {
-	clock  *clock
-	actors []*actor
-	certs  map[int]*certificate.Certificate
-}
-
-func (a *actor) Lookup(context.Context, address.Address) lookup.Answer {
-	a.asked = true
+func (a *actor) Lookup(ctx context.Context, _ address.Address) lookup.Answer {
+	a.asked.Store(true)
 	switch a.does {
+	case isLate:
+		<-ctx.Done()
+		return saysNone
 	case isDown:
 		return saysDown
 	case sendsNothing:
@@ -74,35 +77,32 @@ func (a *actor) truth() lookup.Outcome {
 	return lookup.None // it has expired
 }
 
-// truth is what all sources together amount to.
-func (w *world) truth() lookup.Outcome {
-	all := lookup.None
+// truth is what those sources amount to that were asked since the last call; the
+// others, a breaker's doing, are unavailable. asked is false when none was.
+func (w *world) truth() (all lookup.Outcome, asked bool) {
+	all = lookup.None
 	for _, a := range w.actors {
-		switch a.truth() {
-		case lookup.Found:
-			return lookup.Found
-		case lookup.Unavailable:
+		was := a.asked.Swap(false)
+		asked = asked || was
+		switch truth := a.truth(); {
+		case all == lookup.Found:
+		case was && truth == lookup.Found:
+			all = lookup.Found
+		case !was || truth == lookup.Unavailable:
 			all = lookup.Unavailable
 		}
 	}
-	return all
+	return all, asked
 }
 
-// flown reports whether the sources were asked since the last call.
-func (w *world) flown() bool {
-	flown := false
-	for _, a := range w.actors {
-		flown = flown || a.asked
-		a.asked = false
-	}
-	return flown
-}
-
-// known is the last thing that the sources said with authority of an address.
+// known is what the sources said with authority of the address.
 type known struct {
-	outcome lookup.Outcome
+	outcome lookup.Outcome // last; Unavailable: nothing, or it was flushed
 	at      time.Time
-	failed  bool // a later attempt found them unavailable
+	failed  bool        // a later attempt found them unavailable
+	found   []time.Time // when an answer Found was given that memory or the file may still hold
+	touched bool        // since the start the file has been told something:
+	filed   time.Time   // when the answer Found was given that it was told of; zero: to forget
 }
 
 const (
@@ -113,11 +113,12 @@ const (
 
 // whiles are what may pass between two steps: less and more than each of the
 // times that matter.
-var whiles = []time.Duration{time.Second, 16 * time.Second, 4 * time.Minute, 6 * time.Minute, 29 * time.Minute, 31 * time.Minute, 61 * time.Minute, 4 * time.Hour}
+var whiles = []time.Duration{time.Second, 16 * time.Second, 4 * time.Minute, 6 * time.Minute, 29 * time.Minute, 31 * time.Minute, 52 * time.Minute, 61 * time.Minute, 4 * time.Hour}
 
-// No state of the sources and of the cache turns a failure into None: None is
-// what all sources say now, or said within the negative TTL. And no state
-// makes a certificate usable that is not valid, or not known.
+// No state of the sources, of the breakers, of the cache and of its file turns
+// a failure into None: None is what all sources say now, or said within the
+// negative TTL to this very process. And no state makes a certificate usable
+// that is not valid, or not known.
 func TestNoFailureBecomesNone(t *testing.T) {
 	ca := testkit.NewCA(t)
 	start := time.Now().Truncate(time.Second)
@@ -128,48 +129,93 @@ func TestNoFailureBecomesNone(t *testing.T) {
 		lies: until("mallory@example.org", 1e5*time.Hour), halfReads: until(anna, -time.Hour),
 		hasShort: until(anna, 30*time.Minute), hasDay: until(anna, 24*time.Hour), hasForever: until(anna, 1e5*time.Hour),
 	}
-	addr := parse(t, anna)
-	rapid.Check(t, func(t *rapid.T) {
-		w := &world{clock: newClock(start), certs: certs}
-		cache := w.build(t)
-		defer cache.Close()
-		last := known{}
-		for range rapid.IntRange(10, 40).Draw(t, "steps") {
-			switch rapid.IntRange(0, 9).Draw(t, "step") {
-			case 0, 1, 2:
-				w.clock.advance(rapid.SampledFrom(whiles).Draw(t, "while"))
-			case 3, 4:
-				a := rapid.SampledFrom(w.actors).Draw(t, "source")
-				a.does = rapid.IntRange(0, behaviours-1).Draw(t, "does")
-			case 5:
-				cache.Flush(addr)
-				last = known{}
-			default:
-				answer := cache.Lookup(context.Background(), addr)
-				last = w.check(t, answer, last)
+	addr, others := parse(t, anna), people(t, 3)
+	dir := t.TempDir()
+	synctest.Test(t, func(t *testing.T) {
+		rapid.Check(inBubble{t}, func(t *rapid.T) {
+			w := &world{clock: newClock(start), certs: certs}
+			w.draw(t, dir)
+			w.open(t)
+			defer func() { w.close(t) }()
+			for range rapid.IntRange(10, 40).Draw(t, "steps") {
+				w.step(t, addr, others)
 			}
-		}
+		})
 	})
 }
 
-// build puts one to three sources together as a relay does.
-func (w *world) build(t *rapid.T) *lookup.Cache {
+// inBubble is a test whose deadline, being outside of its time, rapid must not
+// ask for.
+type inBubble struct{ *testing.T }
+
+// A world is the sources, the clock, the certificates, and what is built of
+// them, in one run.
+type world struct {
+	clock   *clock
+	certs   map[int]*certificate.Certificate
+	actors  []*actor
+	opts    lookup.ChainOptions
+	path    string // of the cache file; empty: none
+	memory  int
+	damaged bool // the file, once
+
+	chain *lookup.Chain
+	cache *lookup.Cache
+	file  *lookup.CacheFile
+	known known
+}
+
+// draw chooses one to three sources, and how they are put together.
+func (w *world) draw(t *rapid.T, dir string) {
+	for range rapid.IntRange(1, 3).Draw(t, "sources") {
+		w.actors = append(w.actors, &actor{does: rapid.IntRange(0, behaviours-1).Draw(t, "does"), world: w})
+	}
+	w.opts = lookup.ChainOptions{
+		All: rapid.Bool().Draw(t, "all"), Failures: rapid.SampledFrom([]int{-1, 1, 2, 5}).Draw(t, "failures"),
+		Timeout: 10 * time.Millisecond, Clock: w.clock.now, Log: slog.New(slog.DiscardHandler),
+	}
+	w.memory = rapid.SampledFrom([]int{1, 100}).Draw(t, "memory")
+	if rapid.IntRange(0, 3).Draw(t, "file") == 0 {
+		w.path = filepath.Join(dir, "cache")
+		for _, p := range []string{w.path, w.path + ".damaged"} {
+			if err := os.RemoveAll(p); err != nil {
+				t.Fatal(err)
+			}
+		}
+	}
+}
+
+// link puts the sources together as a relay does.
+func (w *world) link(t *rapid.T) {
 	var links []lookup.Link
-	for i := range rapid.IntRange(1, 3).Draw(t, "sources") {
-		a := &actor{does: rapid.IntRange(0, behaviours-1).Draw(t, "does"), world: w}
-		w.actors = append(w.actors, a)
+	for i, a := range w.actors {
 		judged, err := lookup.NewTrusted(a, lookup.TrustOptions{Vouch: lookup.Itself, Clock: w.clock.now})
 		if err != nil {
 			t.Fatal(err)
 		}
 		links = append(links, lookup.Link{Name: string(rune('a' + i)), Source: judged})
 	}
-	chain, err := lookup.NewChain(lookup.ChainOptions{Log: slog.New(slog.DiscardHandler)}, links...)
-	if err != nil {
+	var err error
+	if w.chain, err = lookup.NewChain(w.opts, links...); err != nil {
 		t.Fatal(err)
 	}
-	cache, err := lookup.NewCache(chain, lookup.CacheOptions{
-		TTL: propertyTTL, NegativeTTL: propertyNegative, Stale: propertyStale, Clock: w.clock.now,
+}
+
+func (w *world) open(t *rapid.T) {
+	w.link(t)
+	var err error
+	if w.path != "" {
+		w.file, err = lookup.OpenCacheFileNoSync(lookup.CacheFileOptions{Path: w.path, Interval: 1000 * time.Hour, Clock: w.clock.now, Log: w.opts.Log})
+		if err != nil {
+			t.Fatal(err)
+		}
+	}
+	w.cache = w.newCache(t)
+}
+
+func (w *world) newCache(t *rapid.T) *lookup.Cache {
+	cache, err := lookup.NewCache(w.chain, lookup.CacheOptions{
+		Entries: w.memory, TTL: propertyTTL, NegativeTTL: propertyNegative, Stale: propertyStale, File: w.file, Clock: w.clock.now,
 	})
 	if err != nil {
 		t.Fatal(err)
@@ -177,31 +223,191 @@ func (w *world) build(t *rapid.T) *lookup.Cache {
 	return cache
 }
 
-// check holds one answer against what is known, and gives what is known after it.
-func (w *world) check(t *rapid.T, a lookup.Answer, last known) known {
-	now, truth, flown := w.clock.now(), w.truth(), w.flown()
-	if flown && truth == lookup.Unavailable {
-		last.failed = true
-	} else if flown {
-		last = known{outcome: truth, at: now}
+func (w *world) close(t *rapid.T) {
+	w.cache.Close()
+	if w.file != nil {
+		if err := w.file.Close(); err != nil && !w.damaged {
+			t.Fatal(err)
+		}
 	}
-	age := now.Sub(last.at)
+}
+
+// settle waits until what is done in the background is over, also what has to
+// run into a time-out. It takes no time, and the world's clock stands still. It
+// is short, because rapid ends its work after a day.
+func settle() {
+	time.Sleep(100 * time.Millisecond)
+	synctest.Wait()
+}
+
+// step is one thing that happens.
+func (w *world) step(t *rapid.T, addr address.Address, others []address.Address) {
+	switch rapid.IntRange(0, 15).Draw(t, "step") {
+	case 0, 1, 2:
+		w.clock.advance(rapid.SampledFrom(whiles).Draw(t, "while"))
+	case 3, 4:
+		a := rapid.SampledFrom(w.actors).Draw(t, "source")
+		a.does = rapid.IntRange(0, behaviours-1).Draw(t, "does")
+	case 5:
+		w.cache.Flush(addr)
+		w.known.outcome, w.known.failed, w.known.touched, w.known.filed = lookup.Unavailable, false, true, time.Time{}
+		if w.file == nil {
+			w.known.found = nil
+		}
+	case 6: // breakers open, memory is full, the clock ticks
+		w.cache.Lookup(context.Background(), rapid.SampledFrom(others).Draw(t, "other"))
+		settle()
+		w.truth()
+	case 7:
+		w.reload(t)
+	case 8:
+		w.restart(t)
+	case 9:
+		if w.file != nil {
+			err := w.file.Sync()
+			if err != nil && !w.damaged {
+				t.Fatal(err)
+			}
+			if err == nil {
+				w.synced()
+			}
+		}
+	default:
+		before := w.cache.Stats()
+		answer := w.cache.Lookup(context.Background(), addr)
+		settle()
+		after := w.cache.Stats()
+		w.check(t, answer, after.Misses > before.Misses, after.Ahead > before.Ahead)
+	}
+}
+
+// synced: the file holds what was said last, and nothing else.
+func (w *world) synced() {
+	if !w.known.touched {
+		return
+	}
+	w.known.found = nil
+	if !w.known.filed.IsZero() {
+		w.known.found = []time.Time{w.known.filed}
+	}
+}
+
+// reload builds the sources anew, and goes on with the cache, or with what it
+// had found.
+func (w *world) reload(t *rapid.T) {
+	w.link(t)
+	if rapid.Bool().Draw(t, "exchange") {
+		w.cache.Exchange(w.chain)
+		return
+	}
+	old := w.cache
+	w.cache = w.newCache(t)
+	w.cache.Inherit(old)
+	old.LeaveFile()
+	old.Close()
+	w.known.outcome, w.known.failed = lookup.Unavailable, false
+}
+
+// restart ends the process, in order or not, and may damage the file.
+func (w *world) restart(t *rapid.T) {
+	if w.file == nil {
+		w.close(t)
+		w.known = known{}
+		w.open(t)
+		return
+	}
+	if rapid.Bool().Draw(t, "crash") {
+		w.cache.Close()
+		w.file.Crash()
+	} else {
+		w.close(t)
+		if !w.damaged {
+			w.synced()
+		}
+	}
+	if rapid.IntRange(0, 3).Draw(t, "damage") == 0 {
+		damage(t, w.path, rapid.Int64().Draw(t, "seed"))
+		w.damaged = true
+	}
+	w.known = known{found: w.known.found}
+	w.open(t)
+}
+
+// damage changes bytes of a file at random, or cuts it.
+func damage(t *rapid.T, path string, seed int64) {
+	data, err := os.ReadFile(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	r := rand.New(rand.NewSource(seed))
+	if r.Intn(3) == 0 {
+		data = data[:r.Intn(len(data))]
+	}
+	for range min(r.Intn(50), len(data)) {
+		data[r.Intn(len(data))] ^= byte(1 + r.Intn(255))
+	}
+	if err := os.WriteFile(path, data, 0o600); err != nil {
+		t.Fatal(err)
+	}
+}
+
+// check holds one answer against what is known, and notes what is known after
+// it. flown says that the caller waited for the sources, ahead that they were
+// asked behind its back.
+func (w *world) check(t *rapid.T, a lookup.Answer, flown, ahead bool) {
+	k, now := &w.known, w.clock.now()
+	truth, asked := w.truth()
+	if asked && !flown && !ahead {
+		t.Fatal("the sources were asked, and nobody wanted to know")
+	}
+	if flown {
+		w.learn(truth, now)
+	}
+	within := func(d time.Duration) bool {
+		return slices.ContainsFunc(k.found, func(at time.Time) bool { return now.Sub(at) < d })
+	}
 	switch {
 	case a.Outcome == lookup.None:
-		if last.outcome != lookup.None || last.failed && flown || age >= propertyNegative {
-			t.Fatalf("None, although last known was %v, %v ago (failed since: %v)", last.outcome, age, last.failed)
+		if k.outcome != lookup.None || flown && truth != lookup.None || now.Sub(k.at) >= propertyNegative {
+			t.Fatalf("None, although last known was %v, %v ago (asked now: %v)", k.outcome, now.Sub(k.at), flown)
 		}
 	case a.Outcome == lookup.Found && !a.Stale:
-		if last.outcome != lookup.Found || flown && truth != lookup.Found || age >= propertyTTL {
-			t.Fatalf("Found, although last known was %v, %v ago", last.outcome, age)
+		if flown && truth != lookup.Found || !within(propertyTTL) {
+			t.Fatalf("Found, although the sources say %v (asked now: %v), and were right %v; now %v, %+v", truth, flown, k.found, now, a)
 		}
 	case a.Outcome == lookup.Found:
-		if last.outcome != lookup.Found || !last.failed || age >= propertyTTL+propertyStale {
-			t.Fatalf("stale, although last known was %v, %v ago (failed since: %v)", last.outcome, age, last.failed)
+		if flown && truth != lookup.Unavailable || !within(propertyTTL+propertyStale) {
+			t.Fatalf("stale, although the sources say %v (asked now: %v), and were right %v", truth, flown, k.found)
 		}
 	case flown && truth != lookup.Unavailable:
 		t.Fatalf("Unavailable, although the sources say %v", truth)
 	}
+	if a.Outcome != lookup.None && k.outcome == lookup.None && !k.failed && now.Sub(k.at) < propertyNegative && w.memory > 1 {
+		t.Fatalf("%v, although None was said %v ago", a.Outcome, now.Sub(k.at))
+	}
+	w.checkUsable(t, a, now)
+	if ahead {
+		w.learn(truth, now)
+	}
+}
+
+// learn notes what a flight has brought.
+func (w *world) learn(truth lookup.Outcome, now time.Time) {
+	k := &w.known
+	if truth == lookup.Unavailable {
+		k.failed = true
+		return
+	}
+	k.outcome, k.at, k.failed, k.touched, k.filed = truth, now, false, true, time.Time{}
+	if w.file == nil {
+		k.found = nil
+	}
+	if truth == lookup.Found {
+		k.found, k.filed = append(k.found, now), now
+	}
+}
+
+func (w *world) checkUsable(t *rapid.T, a lookup.Answer, now time.Time) {
 	usable := a.Usable(0)
 	if len(usable) > 0 != (a.Outcome == lookup.Found) {
 		t.Fatalf("%v with %d usable certificates", a.Outcome, len(usable))
@@ -211,5 +417,4 @@ func (w *world) check(t *rapid.T, a lookup.Answer, last known) known {
 			t.Fatalf("usable: %s until %v, now %v", c.Subject, c.NotAfter, now)
 		}
 	}
-	return last
 }
