@@ -99,9 +99,8 @@ func (x *exchange) position(epoch, cursor string) (uint64, error) {
 		return 0, nil
 	}
 	gone := refuse(http.StatusGone, reason.CursorUnknown, "This cursor is not of this database. Begin again without since.")
-	of, text, ok := cutLast(cursor, ".")
-	seq, err := strconv.ParseUint(text, 10, 64)
-	if !ok || err != nil || of != epoch {
+	at, err := keydb.ParseCursor(cursor)
+	if err != nil || at.Epoch != epoch {
 		return 0, gone
 	}
 	ctx, cancel := x.context()
@@ -110,17 +109,10 @@ func (x *exchange) position(epoch, cursor string) (uint64, error) {
 	if err != nil {
 		return 0, err
 	}
-	if seq > newest {
+	if at.Seq > newest {
 		return 0, gone
 	}
-	return seq, nil
-}
-
-func cutLast(s, sep string) (before, after string, found bool) {
-	if i := strings.LastIndex(s, sep); i >= 0 {
-		return s[:i], s[i+len(sep):], true
-	}
-	return s, "", false
+	return at.Seq, nil
 }
 
 // extend moves the deadlines of the connection, which are for short calls.
@@ -156,7 +148,7 @@ func (x *exchange) sendChanges(q changesQuery, epoch string, last uint64) error 
 		}
 		x.beginFeed()
 		for _, c := range changes {
-			if err := page.Write(keydb.Change{Seq: c.Seq, Address: c.Address, Certificates: wireAll(c.Certificates)}); err != nil {
+			if err := page.Write(WireChange(c)); err != nil {
 				return err
 			}
 			last = c.Seq
@@ -171,7 +163,7 @@ func (x *exchange) sendChanges(q changesQuery, epoch string, last uint64) error 
 	if err != nil {
 		return err
 	}
-	return page.End(epoch+"."+strconv.FormatUint(last, 10), complete, max(newest, last))
+	return page.End(keydb.Cursor{Epoch: epoch, Seq: last}.String(), complete, max(newest, last))
 }
 
 func (x *exchange) nextChanges(since uint64, limit int) ([]store.Change, error) {

@@ -14,9 +14,9 @@ import (
 // it; Current reports whether it has all that the store had a moment ago.
 //
 // Get's result is the caller's; certificates that are not valid any more may be
-// among it.
+// among it. An error means that the index cannot tell.
 type Index interface {
-	Get(key string) (certs []keydb.Certificate, known bool)
+	Get(key string) (certs []keydb.Certificate, known bool, err error)
 	Current() bool
 	Sequence() uint64
 }
@@ -48,7 +48,9 @@ func NewFinder(index Index, store Lookuper, clock func() time.Time) *Finder {
 func (f *Finder) Find(ctx context.Context, addr address.Address) ([]keydb.Certificate, error) {
 	key := addr.Key()
 	if f.index != nil && f.index.Current() {
-		return f.fromIndex(key), nil
+		if certs, err := f.fromIndex(key); err == nil {
+			return certs, nil
+		}
 	}
 	all, err := f.fromStore(ctx, []string{key})
 	if err != nil {
@@ -64,22 +66,26 @@ func (f *Finder) findAll(ctx context.Context, keys []string) ([][]keydb.Certific
 	}
 	all := make([][]keydb.Certificate, len(keys))
 	for i, key := range keys {
-		all[i] = f.fromIndex(key)
+		certs, err := f.fromIndex(key)
+		if err != nil {
+			return f.fromStore(ctx, keys)
+		}
+		all[i] = certs
 	}
 	return all, nil
 }
 
 // fromIndex leaves out what the store would not have given: the index learns of
 // a change, and time is none.
-func (f *Finder) fromIndex(key string) []keydb.Certificate {
-	certs, _ := f.index.Get(key)
-	if len(certs) == 0 {
-		return nil
+func (f *Finder) fromIndex(key string) ([]keydb.Certificate, error) {
+	certs, _, err := f.index.Get(key)
+	if err != nil || len(certs) == 0 {
+		return nil, err
 	}
 	now := f.clock()
 	return slices.DeleteFunc(certs, func(c keydb.Certificate) bool {
 		return now.Before(c.NotBefore) || now.After(c.NotAfter)
-	})
+	}), nil
 }
 
 func (f *Finder) fromStore(ctx context.Context, keys []string) ([][]keydb.Certificate, error) {

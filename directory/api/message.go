@@ -39,11 +39,7 @@ func (x *exchange) message() error {
 	}
 	ctx, cancel := x.context()
 	defer cancel()
-	added, err := x.add(ctx, []store.New{{
-		Cert: learned.Certificate, Addresses: []address.Address{learned.Address}, Origin: store.OriginHarvest,
-		Capabilities: learned.Capabilities, Supersede: true,
-		Evidence: store.Evidence{MessageID: learned.MessageID, Signer: learned.Signer, Verdict: learned.Verdict, At: learned.SigningTime},
-	}})
+	added, err := x.add(ctx, []store.New{Harvested(learned)})
 	if err != nil {
 		return err
 	}
@@ -51,6 +47,16 @@ func (x *exchange) message() error {
 	cert.Addresses = []string{learned.Address.Key()}
 	cert.Origin, cert.Capabilities = string(store.OriginHarvest), learned.Capabilities
 	return x.sendJSON(keydb.Learned{Address: learned.Address.Key(), Certificate: cert, Added: added[0]})
+}
+
+// Harvested is what a signed message taught, for the store. Who signs with a key
+// uses it now, so it takes the place of older ones.
+func Harvested(learned harvest.Learned) store.New {
+	return store.New{
+		Cert: learned.Certificate, Addresses: []address.Address{learned.Address}, Origin: store.OriginHarvest,
+		Capabilities: learned.Capabilities, Supersede: true,
+		Evidence: store.Evidence{MessageID: learned.MessageID, Signer: learned.Signer, Verdict: learned.Verdict, At: learned.SigningTime},
+	}
 }
 
 func (x *exchange) harvest(body io.Reader) (harvest.Learned, error) {

@@ -20,6 +20,11 @@ func Wire(c store.Certificate) keydb.Certificate {
 	return w
 }
 
+// WireChange is how a change goes over the wire.
+func WireChange(c store.Change) keydb.Change {
+	return keydb.Change{Seq: c.Seq, Address: c.Address, Certificates: wireAll(c.Certificates)}
+}
+
 func wireAll(certs []store.Certificate) []keydb.Certificate {
 	all := make([]keydb.Certificate, len(certs))
 	for i, c := range certs {
