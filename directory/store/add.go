@@ -139,7 +139,7 @@ func (e *entry) prepare(n *New, now time.Time) error {
 func (b *book) loadFor(ctx context.Context, entries []entry) error {
 	fingerprints := make([][]byte, len(entries))
 	for i := range entries {
-		fingerprints[i] = entries[i].fingerprint[:]
+		fingerprints[i] = stem(entries[i].fingerprint)
 	}
 	if err := b.loadFingerprints(ctx, fingerprints); err != nil {
 		return err

@@ -2,11 +2,14 @@ package store_test
 
 import (
 	"bytes"
+	"context"
 	"crypto/x509"
 	"fmt"
+	"slices"
 	"strings"
 	"testing"
 
+	"sealpost/directory/store"
 	"sealpost/internal/certificate"
 	"sealpost/internal/testkit"
 )
@@ -44,4 +47,96 @@ func (m mould) cert(t testing.TB, i int) *certificate.Certificate {
 		t.Fatal(err)
 	}
 	return c
+}
+
+// filled is a directory with n certificates.
+func filled(t testing.TB, w *world, n int) (*store.Store, mould) {
+	t.Helper()
+	s, m := w.open(t), newMould(t, w.ca)
+	bulk, err := s.Bulk(context.Background())
+	if err != nil {
+		t.Fatal(err)
+	}
+	for list := range slices.Chunk(m.list(t, n), 5000) {
+		if _, err := bulk.Add(context.Background(), list); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if err := bulk.Commit(context.Background()); err != nil {
+		t.Fatal(err)
+	}
+	return s, m
+}
+
+// list is the first n certificates, to be added.
+func (m mould) list(t testing.TB, n int) []store.New {
+	list := make([]store.New, n)
+	for i := range list {
+		list[i] = store.New{Cert: m.cert(t, i), Origin: store.OriginImport}
+	}
+	return list
+}
+
+const benchSize = 20000
+
+// eachBench runs a benchmark against each kind of database.
+func eachBench(b *testing.B, bench func(*testing.B, *store.Store, mould)) {
+	for _, kind := range kinds {
+		b.Run(kind.name, func(b *testing.B) {
+			s, m := filled(b, newWorld(b, kind), benchSize)
+			b.ResetTimer()
+			bench(b, s, m)
+		})
+	}
+}
+
+func BenchmarkLookup(b *testing.B) {
+	for _, size := range []int{1, 100} {
+		b.Run(fmt.Sprint(size), func(b *testing.B) {
+			eachBench(b, func(b *testing.B, s *store.Store, _ mould) {
+				keys := make([]string, size)
+				b.ReportAllocs()
+				for n := 0; b.Loop(); n++ {
+					for i := range keys {
+						keys[i] = mouldName((n*size + i) * 7919 % benchSize)
+					}
+					if found, err := s.Lookup(context.Background(), keys); err != nil || len(found[0]) != 1 {
+						b.Fatal(found, err)
+					}
+				}
+				b.ReportMetric(float64(size)*float64(b.N)/b.Elapsed().Seconds(), "addresses/s")
+			})
+		})
+	}
+}
+
+func BenchmarkAdd(b *testing.B) {
+	for _, size := range []int{1, 1000} {
+		b.Run(fmt.Sprint(size), func(b *testing.B) {
+			eachBench(b, func(b *testing.B, s *store.Store, m mould) {
+				for next := benchSize; b.Loop(); next += size {
+					list := make([]store.New, size)
+					for i := range list {
+						list[i] = store.New{Cert: m.cert(b, next+i), Origin: store.OriginHarvest, Supersede: true}
+					}
+					if _, err := s.Add(context.Background(), list); err != nil {
+						b.Fatal(err)
+					}
+				}
+				b.ReportMetric(float64(size)*float64(b.N)/b.Elapsed().Seconds(), "certificates/s")
+			})
+		})
+	}
+}
+
+func BenchmarkChanges(b *testing.B) {
+	eachBench(b, func(b *testing.B, s *store.Store, _ mould) {
+		const page = 1000
+		for since := uint64(0); b.Loop(); since = (since + page) % benchSize {
+			if list, err := s.Changes(context.Background(), since, page); err != nil || len(list) != page {
+				b.Fatal(len(list), err)
+			}
+		}
+		b.ReportMetric(page*float64(b.N)/b.Elapsed().Seconds(), "changes/s")
+	})
 }

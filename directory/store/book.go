@@ -6,6 +6,7 @@ import (
 	"encoding/hex"
 	"fmt"
 	"slices"
+	"strings"
 	"time"
 )
 
@@ -22,8 +23,6 @@ type book struct {
 	byFingerprint map[[32]byte]*record
 	byAddress     map[string][]*record // complete for the addresses that were loaded
 	records       []*record            // those that this transaction met, in order
-	moved         []string             // addresses that changed, in order
-	isMoved       map[string]bool
 	links         []link
 }
 
@@ -39,7 +38,7 @@ func (s *Store) update(ctx context.Context, f func(context.Context, *book) error
 	var seq int64
 	err := s.write(ctx, func(ctx context.Context, t tx) error {
 		b := &book{tx: t, now: s.now(), hold: s.opts.HoldKeyChange,
-			byFingerprint: map[[32]byte]*record{}, byAddress: map[string][]*record{}, isMoved: map[string]bool{}}
+			byFingerprint: map[[32]byte]*record{}, byAddress: map[string][]*record{}}
 		if err := b.lock(ctx); err != nil {
 			return err
 		}
@@ -106,6 +105,9 @@ func (b *book) loadAddresses(ctx context.Context, keys []string) error {
 // keep gives the book's own record of a certificate, which is r unless it was
 // there before.
 func (b *book) keep(r *record) *record {
+	if r.stored {
+		r.fingerprint = r.Cert.Fingerprint()
+	}
 	if known := b.byFingerprint[r.fingerprint]; known != nil {
 		return known
 	}
@@ -135,16 +137,9 @@ func (b *book) add(r *record) {
 	b.announce(r)
 }
 
-// announce makes r's addresses appear in the feed.
-func (b *book) announce(r *record) {
-	r.dirty = true
-	for _, a := range r.Addresses {
-		if !b.isMoved[a] {
-			b.isMoved[a] = true
-			b.moved = append(b.moved, a)
-		}
-	}
-}
+// announce makes r's addresses appear in the feed: whatever changes for an
+// address changes in one of its certificates.
+func (b *book) announce(r *record) { r.dirty, r.announced = true, true }
 
 // set changes the status of a record.
 func (b *book) set(r *record, status Status, why string) {
@@ -221,25 +216,19 @@ func covers(a, o *record) bool {
 func short(r *record) string      { return hex.EncodeToString(r.fingerprint[:8]) }
 func replacedBy(r *record) string { return fmt.Sprintf("replaced by %s", short(r)) }
 
-// writeDown numbers the addresses that changed, and writes everything.
+// writeDown numbers what changed, and writes everything.
 func (b *book) writeDown(ctx context.Context) error {
-	numbers := make(map[string]int64, len(b.moved))
-	for _, a := range b.moved {
-		b.seq++
-		numbers[a] = b.seq
-	}
-	fresh, changed := b.rows(numbers)
+	fresh, changed := b.rows()
+	// Neighbours share pages.
+	slices.SortFunc(b.links, func(x, y link) int { return strings.Compare(x.address, y.address) })
 	links := make([][]any, len(b.links))
 	for i, l := range b.links {
-		links[i] = []any{l.address, l.record.id, numbers[l.address]}
-	}
-	if err := b.renumber(ctx, numbers); err != nil {
-		return err
+		links[i] = []any{l.address, l.record.id}
 	}
 	if err := b.tx.insert(ctx, "certificate", columnNames, fresh); err != nil {
 		return err
 	}
-	if err := b.tx.insert(ctx, "mailbox", []string{"address", "certificate", "seq"}, links); err != nil {
+	if err := b.tx.insert(ctx, "mailbox", linkColumns, links); err != nil {
 		return err
 	}
 	if err := b.tx.execMany(ctx, updateRecord, changed); err != nil {
@@ -252,13 +241,14 @@ func (b *book) writeDown(ctx context.Context) error {
 }
 
 // rows gives the records that are new, and those that changed.
-func (b *book) rows(numbers map[string]int64) (fresh, changed [][]any) {
+func (b *book) rows() (fresh, changed [][]any) {
 	for _, r := range b.records {
 		if !r.dirty {
 			continue
 		}
-		for _, a := range r.Addresses {
-			r.Seq = max(r.Seq, uint64(numbers[a]))
+		if r.announced {
+			b.seq += int64(len(r.Addresses))
+			r.Seq = uint64(b.seq)
 		}
 		if r.stored {
 			changed = append(changed, r.changes())
@@ -267,16 +257,4 @@ func (b *book) rows(numbers map[string]int64) (fresh, changed [][]any) {
 		}
 	}
 	return fresh, changed
-}
-
-// renumber gives the rows that are there their address's new number.
-func (b *book) renumber(ctx context.Context, numbers map[string]int64) error {
-	if b.empty {
-		return nil
-	}
-	rows := make([][]any, len(b.moved))
-	for i, a := range b.moved {
-		rows[i] = []any{a, numbers[a]}
-	}
-	return b.tx.execMany(ctx, "UPDATE mailbox SET seq = $2 WHERE address = $1", rows)
 }

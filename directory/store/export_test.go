@@ -19,7 +19,7 @@ func (s *Store) AddSlowly(ctx context.Context, list []New, pause func()) error {
 		if err := b.writeDown(ctx); err != nil {
 			return err
 		}
-		b.records, b.moved, b.links = nil, nil, nil
+		b.records, b.links = nil, nil
 		pause()
 		return nil
 	})

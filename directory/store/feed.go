@@ -3,6 +3,7 @@ package store
 import (
 	"context"
 	"slices"
+	"strings"
 	"sync"
 )
 
@@ -25,39 +26,108 @@ type Change struct {
 func (s *Store) Changes(ctx context.Context, since uint64, limit int) ([]Change, error) {
 	limit = min(max(limit, 1), 10000)
 	var changes []Change
-	err := s.read(ctx, false, func(t tx) error {
-		changes = nil
-		return t.query(ctx, func(row scan) error {
-			var r record
-			var seq int64
-			var key string
-			if err := r.scan(row, &seq, &key); err != nil {
+	err := s.read(ctx, true, func(t tx) error {
+		changes = changes[:0]
+		p := page{after: since, more: true}
+		for p.more && len(changes) < limit {
+			if err := p.read(ctx, t, limit-len(changes)); err != nil {
 				return err
 			}
-			if n := len(changes); n == 0 || changes[n-1].Seq != uint64(seq) {
-				changes = append(changes, Change{Seq: uint64(seq), Address: key})
+			list, err := p.changes(ctx, t)
+			if err != nil {
+				return err
 			}
-			if r.Status == StatusActive {
-				c := &changes[len(changes)-1]
-				c.Certificates = append(c.Certificates, r.Certificate)
-			}
-			return nil
-		}, changesQuery, int64(since), int64(limit))
+			changes = append(changes, list...)
+		}
+		return nil
 	})
-	for _, c := range changes {
-		slices.SortFunc(c.Certificates, bestFirst)
-	}
 	return changes, err
 }
 
-// The join has a row for each certificate, whatever its status, so that an
-// address which has none left appears too; only the active ones' DER is read.
-var changesQuery = `
-WITH page AS (SELECT DISTINCT seq FROM mailbox WHERE seq > $1 ORDER BY seq LIMIT $2)
-SELECT m.seq, m.address, ` + columnList("c.", "CASE WHEN c.status = 0 THEN c.der END") + `
-FROM mailbox m JOIN certificate c ON c.id = m.certificate
-WHERE m.seq > $1 AND m.seq <= (SELECT max(seq) FROM page)
-ORDER BY m.seq`
+// A page is a stretch of the feed. An address stands in it once for each of its
+// certificates, and is told at the last of these places.
+type page struct {
+	after  uint64
+	more   bool // there may be something behind it
+	places []place
+}
+
+type place struct {
+	seq     uint64
+	address string
+}
+
+const pageQuery = "SELECT seq, addresses FROM certificate WHERE seq > $1 ORDER BY seq LIMIT $2"
+
+// read takes the next places, at most limit.
+func (p *page) read(ctx context.Context, t tx, limit int) error {
+	p.places = p.places[:0]
+	rows := 0
+	err := t.query(ctx, func(row scan) error {
+		var seq int64
+		var lines string
+		if err := row(&seq, &lines); err != nil {
+			return err
+		}
+		rows++
+		addresses := strings.Split(lines, "\n")
+		for i, a := range addresses {
+			if n := numberOf(uint64(seq), addresses, i); n > p.after {
+				p.places = append(p.places, place{n, a})
+			}
+		}
+		return nil
+	}, pageQuery, int64(p.after), int64(limit))
+	p.more = rows == limit || len(p.places) > limit
+	p.places = p.places[:min(len(p.places), limit)]
+	if n := len(p.places); n > 0 {
+		p.after = p.places[n-1].seq
+	}
+	return err
+}
+
+// numberOf gives the number that the address at place i has by a certificate
+// whose last number is seq.
+func numberOf(seq uint64, addresses []string, i int) uint64 {
+	return seq - uint64(len(addresses)-1-i)
+}
+
+// Only the active ones' DER is read.
+var feedQuery = "SELECT m.address, " + columnList("c.", "CASE WHEN c.status = 0 THEN c.der END") +
+	" FROM mailbox m JOIN certificate c ON c.id = m.certificate WHERE m.address = ANY($1)"
+
+// changes gives what the places have to tell.
+func (p *page) changes(ctx context.Context, t tx) ([]Change, error) {
+	keys := make([]string, 0, len(p.places))
+	now := make(map[string]*Change, len(p.places))
+	for _, at := range p.places {
+		if now[at.address] == nil {
+			now[at.address] = &Change{Address: at.address}
+			keys = append(keys, at.address)
+		}
+	}
+	err := t.perKey(ctx, func(row scan) error {
+		var r record
+		var key string
+		if err := r.scan(row, &key); err != nil {
+			return err
+		}
+		c := now[key]
+		c.Seq = max(c.Seq, numberOf(r.Seq, r.Addresses, slices.Index(r.Addresses, key)))
+		if r.Status == StatusActive {
+			c.Certificates = append(c.Certificates, r.Certificate)
+		}
+		return nil
+	}, feedQuery, keys)
+	var list []Change
+	for _, at := range p.places {
+		if c := now[at.address]; c.Seq == at.seq {
+			slices.SortFunc(c.Certificates, bestFirst)
+			list = append(list, *c)
+		}
+	}
+	return list, err
+}
 
 // Wait returns when there is a change after since, at once if there is one
 // already; or with ctx's error, or ErrClosed. Changes by other processes are

@@ -91,8 +91,8 @@ func loadOne(ctx context.Context, t tx, fingerprint [32]byte) (*record, error) {
 	err := t.perKey(ctx, func(row scan) error {
 		found = new(record)
 		return found.scan(row)
-	}, byFingerprintQuery, [][]byte{fingerprint[:]})
-	if err == nil && found == nil {
+	}, byFingerprintQuery, [][]byte{stem(fingerprint)})
+	if err == nil && (found == nil || found.Cert.Fingerprint() != fingerprint) {
 		err = ErrNotFound
 	}
 	return found, err

@@ -50,6 +50,10 @@ func openPostgres(ctx context.Context, opts Options) (*postgresEngine, error) {
 		c.ConnectTimeout = opts.Timeout
 	}
 	c.RuntimeParams["search_path"] = "sealpost"
+	// All our joins follow an index from a few keys. Before a new table has
+	// statistics, the planner would rather read all of it.
+	c.RuntimeParams["enable_hashjoin"] = "off"
+	c.RuntimeParams["enable_mergejoin"] = "off"
 	if c.RuntimeParams["application_name"] == "" {
 		c.RuntimeParams["application_name"] = "sealpost"
 	}

@@ -1,6 +1,8 @@
 package store
 
 import (
+	"encoding/json"
+	"fmt"
 	"strings"
 	"time"
 
@@ -14,64 +16,104 @@ type record struct {
 	fingerprint [32]byte
 	stored      bool // it is in the database already
 	dirty       bool // and differs from what is there
+	announced   bool // in the feed, when it is written
 }
 
-// columnNames are those of the table certificate in the order of record.scan.
-var columnNames = []string{"id", "fingerprint", "status", "origin", "not_before", "not_after", "first_seen", "last_seen",
-	"seq", "addresses", "why", "message_id", "signer", "verdict", "signed_at", "capabilities", "der"}
+// linkColumns are those of the table mailbox.
+var linkColumns = []string{"address", "certificate"}
 
-// columnList is columnNames for a SELECT, with an expression of its own for the DER.
+// stem is what of a fingerprint is stored. It stands in the row and in the index,
+// so half of it saves three per cent of the file; and nobody finds two
+// certificates that share the first 16 bytes. The whole is computed from the DER.
+func stem(fingerprint [32]byte) []byte { return fingerprint[:16] }
+
+// columnNames are those of the table certificate in the order of record.row.
+var columnNames = []string{"id", "fingerprint", "status", "origin", "not_after", "first_seen", "last_seen", "seq",
+	"addresses", "notes", "der"}
+
+// columnList is what record.scan reads: as little as it can, since in SQLite each
+// column of a short query costs. There is an expression of its own for the DER.
 func columnList(prefix, der string) string {
-	n := len(columnNames) - 1
-	return prefix + strings.Join(columnNames[:n], ", "+prefix) + ", " + der
+	list := []string{"id", "status", "origin", "first_seen", "last_seen", "seq", "addresses", "notes"}
+	return prefix + strings.Join(list, ", "+prefix) + ", " + der
 }
 
-// scan reads a row, after the columns that stand in front of it. A row without
-// DER gets no Cert.
+// notes are what most certificates have nothing of.
+type notes struct {
+	Why          string   `json:"why,omitempty"`
+	MessageID    string   `json:"message_id,omitempty"`
+	Signer       string   `json:"signer,omitempty"`
+	Verdict      string   `json:"verdict,omitempty"`
+	SignedAt     int64    `json:"signed_at,omitempty"` // seconds since 1970
+	Capabilities []string `json:"capabilities,omitempty"`
+}
+
+// notes gives the record's in the form in which they are stored.
+func (r *record) notes() string {
+	e := r.Evidence
+	if r.Why == "" && e == (Evidence{}) && len(r.Capabilities) == 0 {
+		return ""
+	}
+	text, err := json.Marshal(notes{r.Why, e.MessageID, e.Signer, e.Verdict, seconds(e.At), r.Capabilities})
+	if err != nil {
+		panic(err) // strings and numbers
+	}
+	return string(text)
+}
+
+func (r *record) readNotes(text string) error {
+	if text == "" {
+		return nil
+	}
+	var n notes
+	if err := json.Unmarshal([]byte(text), &n); err != nil {
+		return fmt.Errorf("the notes of certificate %d: %w", r.id, err)
+	}
+	r.Why, r.Capabilities = n.Why, n.Capabilities
+	r.Evidence = Evidence{n.MessageID, n.Signer, n.Verdict, moment(n.SignedAt)}
+	return nil
+}
+
+// scan reads a row of columnList, after the columns that stand in front of it. A
+// row without DER gets no Cert.
 func (r *record) scan(row scan, before ...any) error {
-	var fingerprint, der []byte
-	var status, origin, notBefore, notAfter, first, last, seq, signed int64
-	var addresses, capabilities string
-	dest := append(make([]any, 0, 20), before...)
-	dest = append(dest, &r.id, &fingerprint, &status, &origin, &notBefore, &notAfter, &first, &last, &seq,
-		&addresses, &r.Why, &r.Evidence.MessageID, &r.Evidence.Signer, &r.Evidence.Verdict, &signed, &capabilities, &der)
+	var der []byte
+	var status, origin, first, last, seq int64
+	var addresses, text string
+	dest := append(make([]any, 0, 12), before...)
+	dest = append(dest, &r.id, &status, &origin, &first, &last, &seq, &addresses, &text, &der)
 	if err := row(dest...); err != nil {
 		return err
 	}
-	copy(r.fingerprint[:], fingerprint)
 	r.Status, r.Origin = word(statuses[:], status), word(origins[:], origin)
-	r.FirstSeen, r.LastSeen, r.Evidence.At = moment(first), moment(last), moment(signed)
+	r.FirstSeen, r.LastSeen = moment(first), moment(last)
 	r.Seq = uint64(seq)
 	r.Addresses = strings.Split(addresses, "\n")
-	r.Capabilities = strings.Fields(capabilities)
 	r.stored = true
-	if der == nil {
-		return nil
+	if err := r.readNotes(text); err != nil || der == nil {
+		return err
 	}
 	cert, err := certificate.Parse(der)
-	if err != nil { // one that an earlier version could read: kept, and of no use
-		cert = &certificate.Certificate{Raw: der, NotBefore: moment(notBefore), NotAfter: moment(notAfter)}
+	if err != nil { // one that an earlier version could read: kept, shown, never given out
+		cert = &certificate.Certificate{Raw: der}
 	}
 	r.Cert = cert
 	return nil
 }
 
-// row is the reverse of scan.
+// row is a new row of the table.
 func (r *record) row() []any {
-	return []any{r.id, r.fingerprint[:], number(statuses[:], r.Status), number(origins[:], r.Origin),
-		r.Cert.NotBefore.Unix(), r.Cert.NotAfter.Unix(), seconds(r.FirstSeen), seconds(r.LastSeen), int64(r.Seq),
-		strings.Join(r.Addresses, "\n"), r.Why, r.Evidence.MessageID, r.Evidence.Signer, r.Evidence.Verdict,
-		seconds(r.Evidence.At), strings.Join(r.Capabilities, " "), r.Cert.Raw}
+	return []any{r.id, stem(r.fingerprint), number(statuses[:], r.Status), number(origins[:], r.Origin),
+		r.Cert.NotAfter.Unix(), seconds(r.FirstSeen), seconds(r.LastSeen), int64(r.Seq),
+		strings.Join(r.Addresses, "\n"), r.notes(), r.Cert.Raw}
 }
 
-const updateRecord = `UPDATE certificate SET status = $2, first_seen = $3, last_seen = $4, seq = $5, addresses = $6, why = $7,
-message_id = $8, signer = $9, verdict = $10, signed_at = $11, capabilities = $12 WHERE id = $1`
+const updateRecord = `UPDATE certificate SET status = $2, first_seen = $3, last_seen = $4, seq = $5, addresses = $6, notes = $7 WHERE id = $1`
 
 // changes are the arguments of updateRecord.
 func (r *record) changes() []any {
 	return []any{r.id, number(statuses[:], r.Status), seconds(r.FirstSeen), seconds(r.LastSeen), int64(r.Seq),
-		strings.Join(r.Addresses, "\n"), r.Why, r.Evidence.MessageID, r.Evidence.Signer, r.Evidence.Verdict,
-		seconds(r.Evidence.At), strings.Join(r.Capabilities, " ")}
+		strings.Join(r.Addresses, "\n"), r.notes()}
 }
 
 // seconds is t in the database, where 0 stands for the zero time.

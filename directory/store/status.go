@@ -19,7 +19,7 @@ func (s *Store) SetStatus(ctx context.Context, fingerprint [32]byte, status Stat
 		return fmt.Errorf("%w: %s", ErrStatus, status)
 	}
 	return s.update(ctx, func(ctx context.Context, b *book) error {
-		if err := b.loadFingerprints(ctx, [][]byte{fingerprint[:]}); err != nil {
+		if err := b.loadFingerprints(ctx, [][]byte{stem(fingerprint)}); err != nil {
 			return err
 		}
 		r := b.byFingerprint[fingerprint]

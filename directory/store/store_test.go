@@ -35,17 +35,28 @@ type world struct {
 	ca  *testkit.CA
 }
 
+// A kind is one of the databases, and how to get an empty one.
+type kind struct {
+	name string
+	url  func(testing.TB) string
+}
+
+var kinds = []kind{
+	{"sqlite", func(t testing.TB) string { return "sqlite:" + filepath.Join(t.TempDir(), "directory.db") }},
+	{"postgres", func(t testing.TB) string { return postgres.Server(t).Database(t) }},
+}
+
 // everywhere runs a test against each kind of database.
 func everywhere(t *testing.T, test func(*testing.T, *world)) {
 	t.Helper()
-	for name, url := range map[string]func(*testing.T) string{
-		"sqlite":   func(t *testing.T) string { return "sqlite:" + filepath.Join(t.TempDir(), "directory.db") },
-		"postgres": func(t *testing.T) string { return postgres.Server(t).Database(t) },
-	} {
-		t.Run(name, func(t *testing.T) {
-			test(t, &world{url: url(t), now: time.Now().Truncate(time.Second), ca: testkit.NewCA(t)})
-		})
+	for _, k := range kinds {
+		t.Run(k.name, func(t *testing.T) { test(t, newWorld(t, k)) })
 	}
+}
+
+func newWorld(t testing.TB, k kind) *world {
+	t.Helper()
+	return &world{url: k.url(t), now: time.Now().Truncate(time.Second), ca: testkit.NewCA(t)}
 }
 
 func (w *world) kind() string { kind, _, _ := strings.Cut(w.url, ":"); return kind }
@@ -56,7 +67,7 @@ func (w *world) open(t testing.TB, change ...func(*store.Options)) *store.Store 
 	for _, c := range change {
 		c(&opts)
 	}
-	s, err := store.Open(t.Context(), opts)
+	s, err := store.Open(context.Background(), opts)
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -12,35 +12,29 @@ CREATE TABLE meta (
 -- can be read without it.
 CREATE TABLE certificate (
 	id INTEGER PRIMARY KEY,
-	fingerprint BLOB NOT NULL,         -- SHA-256 of der
+	fingerprint BLOB NOT NULL,         -- the first 16 bytes of the SHA-256 of der
 	status INTEGER NOT NULL,           -- 0 active, 1 held, 2 superseded, 3 revoked, 4 expired
 	origin INTEGER NOT NULL,           -- 0 import, 1 harvest, 2 api, 3 issued
-	not_before INTEGER NOT NULL,
 	not_after INTEGER NOT NULL,
 	first_seen INTEGER NOT NULL,
 	last_seen INTEGER NOT NULL,
-	seq INTEGER NOT NULL,              -- of its last change
-	addresses TEXT NOT NULL,           -- normal form, sorted, one a line
-	why TEXT NOT NULL,
-	message_id TEXT NOT NULL,
-	signer TEXT NOT NULL,
-	verdict TEXT NOT NULL,
-	signed_at INTEGER NOT NULL,        -- 0: not learned from a message
-	capabilities TEXT NOT NULL,        -- dotted OIDs, separated by blanks
+	seq INTEGER NOT NULL,              -- of its last change: of the last of its addresses
+	addresses TEXT NOT NULL,           -- in normal form, sorted, one a line
+	notes TEXT NOT NULL,               -- JSON: why, evidence, capabilities; empty: none
 	der BLOB NOT NULL
 );
 CREATE UNIQUE INDEX certificate_fingerprint ON certificate (fingerprint);
 CREATE INDEX certificate_status ON certificate (status, not_after);
+-- The feed of changes is the table in this order. A certificate with n addresses
+-- takes n numbers at each change, one for each address; seq is the last.
+CREATE UNIQUE INDEX certificate_seq ON certificate (seq);
 
--- Which certificates name an address. All rows of one address have the number
--- of its last change: the change feed is this table in that order.
+-- Which certificates name an address.
 CREATE TABLE mailbox (
 	address TEXT NOT NULL,
 	certificate INTEGER NOT NULL,
-	seq INTEGER NOT NULL,
 	PRIMARY KEY (address, certificate)
 ) WITHOUT ROWID;
-CREATE INDEX mailbox_seq ON mailbox (seq);
 
 CREATE TABLE token (
 	id TEXT PRIMARY KEY,
