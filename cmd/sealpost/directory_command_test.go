@@ -15,8 +15,9 @@ import (
 func aDirectory(t testing.TB, extra string) *installation {
 	t.Helper()
 	in := newInstallation(t)
+	in.alone, in.keys = true, testkit.FreeAddr(t)
 	in.config = in.write(t, "directory.yaml", "hostname: keys.bank.example\nmetrics: {address: \""+in.monitor+"\"}\n"+
-		"directory:\n  address: "+testkit.FreeAddr(t)+"\n  store: {file: keys.db}\n"+extra)
+		"directory:\n  address: "+in.keys+"\n  store: {file: keys.db}\n"+extra)
 	return in
 }
 

@@ -69,7 +69,9 @@ type installation struct {
 	people  map[string]*testkit.Identity
 	cmd     *exec.Cmd
 	ended   chan struct{}
-	exit    int // the exit code it is to end with
+	exit    int    // the exit code it is to end with
+	alone   bool   // a directory without a relay
+	keys    string // where its directory answers
 
 	mu    sync.Mutex
 	heard []string // every reply that a dialog got
@@ -199,7 +201,7 @@ func (in *installation) launch(t testing.TB, env ...string) {
 		default:
 		}
 		// The log says when the other listeners are open too.
-		return greets(in.addr) && strings.Contains(in.log(t), "effective")
+		return in.answers() && strings.Contains(in.log(t), "effective")
 	})
 }
 
@@ -258,6 +260,18 @@ func (in *installation) waitLog(t testing.TB, parts ...string) string {
 		return false
 	})
 	return found
+}
+
+// answers reports whether the server takes connections.
+func (in *installation) answers() bool {
+	if !in.alone {
+		return greets(in.addr)
+	}
+	c, err := net.DialTimeout("tcp", in.keys, time.Second)
+	if err == nil {
+		c.Close()
+	}
+	return err == nil
 }
 
 func greets(addr string) bool {

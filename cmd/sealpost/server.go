@@ -29,6 +29,7 @@ type server struct {
 	spill      *spill.Pool
 	relay      *relay.Relay
 	rooms      atomic.Pointer[rooms]
+	directory  *directoryDoor  // nil without one
 	waiting    *waitingRoom    // nil without a spool
 	control    *control.Server // nil without a spool
 	retired    retirees
@@ -68,7 +69,22 @@ func startServer(file string, out io.Writer) (*server, error) {
 	return s, nil
 }
 
-func (s *server) start() error {
+func (s *server) start() (err error) {
+	if s.directory, err = openDirectory(s.config, s.log, s.metrics.registry); err != nil {
+		return err
+	}
+	s.directory.serve(s.failed)
+	if len(s.config.Listen) > 0 {
+		if err := s.startRelay(); err != nil {
+			return err
+		}
+	}
+	s.monitor, err = startMonitor(s)
+	return err
+}
+
+// startRelay starts what takes mail in and passes it on.
+func (s *server) startRelay() error {
 	r, err := (&rooms{serving: true}).opened(s.config, s.log)
 	if err != nil {
 		return err
@@ -90,9 +106,6 @@ func (s *server) start() error {
 		if err := s.openDoor(&s.config.Listen[i]); err != nil {
 			return err
 		}
-	}
-	if s.monitor, err = startMonitor(s); err != nil {
-		return err
 	}
 	s.meetUpstream(r)
 	return nil
@@ -165,6 +178,14 @@ func (s *server) exchange() error {
 			return err
 		}
 	}
+	if err := s.directory.prepare(cfg.Directory); err != nil {
+		return err
+	}
+	if len(s.doors) == 0 {
+		s.directory.commit()
+		s.config = cfg
+		return nil
+	}
 	next, err := (&rooms{serving: true}).opened(cfg, s.log)
 	if err != nil {
 		return err
@@ -172,6 +193,7 @@ func (s *server) exchange() error {
 	for _, d := range s.doors {
 		d.commit()
 	}
+	s.directory.commit()
 	s.metrics.rules(cfg)
 	next.inherit(s.rooms.Load(), s.config, cfg)
 	s.config = cfg
@@ -202,6 +224,9 @@ func fixed(old, next *config.Config) error {
 	if !sameSpool(old.Spool, next.Spool) {
 		return errors.New("the spool's folder, key, size or deliveries have changed: restart to apply it")
 	}
+	if !sameDirectory(old.Directory, next.Directory) {
+		return errors.New("the section directory has changed in more than its TLS files: restart to apply it")
+	}
 	if old.Hostname != next.Hostname || old.Limits != next.Limits || old.Metrics != next.Metrics || old.Log != next.Log {
 		return errors.New("hostname, limits, metrics or log have changed: restart to apply it")
 	}
@@ -227,7 +252,7 @@ func (s *server) stop() error {
 		}
 		<-d.done
 	}
-	err = errors.Join(err, s.stopControl(ctx), s.waiting.stop(ctx))
+	err = errors.Join(err, s.stopControl(ctx), s.waiting.stop(ctx), s.directory.stop(ctx))
 	if s.monitor != nil {
 		err = errors.Join(err, s.monitor.stop())
 	}
