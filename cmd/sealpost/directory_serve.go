@@ -16,6 +16,8 @@ import (
 	"sealpost/config"
 	"sealpost/directory"
 	"sealpost/directory/api"
+	"sealpost/directory/harvest"
+	"sealpost/lookup"
 )
 
 // A directoryDoor is the directory of a running server and the listener through
@@ -66,8 +68,33 @@ func directoryOptions(cfg *config.Config, log *slog.Logger, metrics prometheus.R
 		},
 	}
 	var err error
-	opts.Store, err = storeOptions(c, log)
+	if opts.Store, err = storeOptions(c, log); err != nil {
+		return opts, err
+	}
+	h, err := newHarvester(cfg)
+	if h != nil {
+		opts.Harvester = h
+	}
 	return opts, err
+}
+
+// newHarvester reads signed mail; nil where nobody vouches for signers.
+func newHarvester(cfg *config.Config) (*harvest.Harvester, error) {
+	c := cfg.Directory.Harvest
+	roots, err := readRoots(cfg.Trust.Roots)
+	if err != nil {
+		return nil, err
+	}
+	trust := lookup.TrustOptions{
+		Roots: roots, SystemRoots: cfg.Trust.SystemRoots, MinRSABits: cfg.Trust.MinRSABits, FoldLocal: cfg.Trust.FoldLocalPart,
+	}
+	switch {
+	case c.Trust == "any":
+		trust.Vouch = lookup.Itself
+	case len(roots) == 0 && !cfg.Trust.SystemRoots:
+		return nil, nil
+	}
+	return harvest.New(harvest.Options{Trust: trust, MaxAge: c.MaxAge, MaxSize: int64(c.Size)})
 }
 
 // secure puts TLS around the listener.

@@ -6,6 +6,7 @@ import (
 	"errors"
 	"io"
 	"net/http"
+	"os/exec"
 	"path/filepath"
 	"strings"
 	"syscall"
@@ -23,10 +24,11 @@ func (in *installation) keydb(t testing.TB, token string, roots *x509.CertPool) 
 	if roots != nil {
 		scheme = "https://"
 	}
-	c, err := keydb.New(keydb.Options{
-		URL: scheme + in.keys, AllowHTTP: roots == nil, RootCAs: roots,
-		Token: func() (string, error) { return token, nil },
-	})
+	opts := keydb.Options{URL: scheme + in.keys, AllowHTTP: roots == nil, RootCAs: roots}
+	if token != "" {
+		opts.Token = func() (string, error) { return token, nil }
+	}
+	c, err := keydb.New(opts)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -137,5 +139,37 @@ func TestDirectoryTellsOfItself(t *testing.T) {
 		if err != nil || resp.StatusCode != 200 || !strings.Contains(string(body), want) {
 			t.Errorf("%s: %s, %v, without %s", url, resp.Status, err, want)
 		}
+	}
+}
+
+// A mail that OpenSSL has signed teaches its signer's certificate; the same
+// mail, altered by a byte, teaches nothing.
+func TestDirectoryLearns(t *testing.T) {
+	testkit.Need(t, "openssl")
+	in := aDirectory(t, "trust: {roots: [root.pem]}\n")
+	id := in.ca.Issue(t, testkit.Leaf{
+		Addresses: []string{"anna@example.org"}, Usage: x509.KeyUsageDigitalSignature | x509.KeyUsageKeyEncipherment,
+	})
+	id.WriteFiles(t, in.dir, "anna")
+	in.write(t, "text", "Content-Type: text/plain\r\n\r\nI agree.\r\n")
+	out, err := exec.Command("openssl", "cms", "-sign", "-in", filepath.Join(in.dir, "text"), "-signer", filepath.Join(in.dir, "anna.pem"),
+		"-inkey", filepath.Join(in.dir, "anna.key"), "-from", "anna@example.org", "-to", "bank@bank.example", "-subject", "yes", "-crlfeol").Output()
+	if err != nil {
+		t.Fatal(err)
+	}
+	in.start(t)
+	client := in.keydb(t, "", nil)
+	var problem *keydb.Problem
+	altered := strings.Replace(string(out), "I agree", "I refuse", 1)
+	if _, err := client.Message(t.Context(), strings.NewReader(altered)); !errors.As(err, &problem) || problem.Status != 422 {
+		t.Errorf("altered: %v", err)
+	}
+	learned, err := client.Message(t.Context(), strings.NewReader(string(out)))
+	if err != nil || learned.Address != "anna@example.org" {
+		t.Fatalf("%+v, %v", learned, err)
+	}
+	shown := listed(t, in.directory(t, exitOK, "show", "anna@example.org", "--json"))
+	if len(shown) != 1 || shown[0].Origin != "harvest" || shown[0].Verdict == "" {
+		t.Errorf("%+v", shown)
 	}
 }
