@@ -84,7 +84,7 @@ func (a *API) route() {
 		"/openapi.json":        {describe},
 	}
 	if a.opts.Harvester != nil {
-		message := &endpoint{call: "message", method: "POST", serve: (*exchange).message, codes: []int{200, 400, 401, 413, 415, 422, 429, 503}}
+		message := &endpoint{call: "message", method: "POST", serve: (*exchange).message, codes: []int{200, 401, 413, 415, 422, 429, 503}}
 		a.routes[keydb.PathMessages] = []*endpoint{message}
 	}
 	a.revoke = []*endpoint{revoke}
