@@ -10,6 +10,7 @@ import (
 	"sealpost/directory/store"
 	"sealpost/internal/address"
 	"sealpost/lookup/keydb"
+	"sealpost/smime"
 )
 
 // messageTime is how long a client may take to send a message.
@@ -60,7 +61,9 @@ func Harvested(learned harvest.Learned) store.New {
 }
 
 func (x *exchange) harvest(body io.Reader) (harvest.Learned, error) {
-	learned, err := x.api.opts.Harvester.Read(x.r.Context(), body)
+	// Messages come from files here, and many of those have lost their carriage
+	// returns, which the signature was made over.
+	learned, err := x.api.opts.Harvester.Read(x.r.Context(), smime.Canonical(body))
 	var no *harvest.Refusal
 	var large *http.MaxBytesError
 	switch {
