@@ -25,8 +25,8 @@ type CacheOptions struct {
 	// the sources are unavailable, default 24 h. None is never used past its
 	// time. Hazard: a certificate revoked or replaced meanwhile is still used.
 	Stale   time.Duration
-	Retry   time.Duration    // between attempts to replace a stale answer, default 15 s
-	Timeout time.Duration    // of one lookup at the sources, default 30 s
+	Retry   time.Duration // between attempts to replace a stale answer, default 15 s
+	Timeout time.Duration // of one lookup at the sources, default 30 s
 	// Refreshers is how many answers at a time are asked for again ahead of
 	// their time, because they are in use: default 8, negative: none.
 	Refreshers int

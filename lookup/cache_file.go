@@ -138,58 +138,66 @@ func (f *CacheFile) open() error {
 		})
 		return err
 	})
-	if errors.Is(err, bolterrors.ErrTimeout) {
+	if err == nil {
+		if err = guarded(func() error { return f.begin(db) }); err != nil {
+			_ = guarded(db.Close) // it may be too damaged even for that
+		}
+	}
+	switch {
+	case err == nil:
+		f.db = db
+		return nil
+	case errors.Is(err, bolterrors.ErrTimeout):
 		return ErrCacheFileInUse
-	}
-	if err != nil {
+	case fromSystem(err), errors.Is(err, errCacheDamaged):
 		return err
 	}
-	if err := guarded(func() error { return f.begin(db) }); err != nil {
-		_ = guarded(db.Close) // it may be too damaged even for that
-		return err
-	}
-	f.db = db
-	return nil
+	return fmt.Errorf("%w: %w", errCacheDamaged, err)
 }
 
-// begin makes what a new file needs, and refuses one that is not whole.
+// begin makes what a new file needs, and refuses one that is not whole. One
+// that is there already it only reads: a disk that is full shall not cost it.
 func (f *CacheFile) begin(db *bolt.DB) error {
 	info, err := os.Stat(f.opts.Path)
 	if err != nil {
 		return err
 	}
-	return db.Update(func(tx *bolt.Tx) error {
+	empty := false
+	err = db.View(func(tx *bolt.Tx) error {
 		if tx.Size() > info.Size() {
 			return fmt.Errorf("%w: %d bytes of %d are there", errCacheDamaged, info.Size(), tx.Size())
 		}
-		about := tx.Bucket(bucketAbout)
-		if about == nil {
-			if about, err = tx.CreateBucket(bucketAbout); err != nil {
-				return err
-			}
-			if err := about.Put(keyFormat, fileFormat); err != nil {
-				return err
-			}
+		about, addresses := tx.Bucket(bucketAbout), tx.Bucket(bucketAddresses)
+		if empty = about == nil && addresses == nil; empty {
+			return nil
 		}
-		if format := about.Get(keyFormat); string(format) != string(fileFormat) {
-			return fmt.Errorf("%w, or of another version: it calls itself %.40q", errCacheDamaged, format)
+		if about == nil || addresses == nil || string(about.Get(keyFormat)) != string(fileFormat) {
+			return fmt.Errorf("%w, or of another version", errCacheDamaged)
 		}
 		f.entries.Store(readCount(about))
-		addresses, err := tx.CreateBucketIfNotExists(bucketAddresses)
-		if err != nil {
-			return err
-		}
 		addresses.Cursor().First() // both ways down from the root
 		addresses.Cursor().Last()
 		return nil
+	})
+	if err != nil || !empty {
+		return err
+	}
+	return db.Update(func(tx *bolt.Tx) error {
+		about, err := tx.CreateBucket(bucketAbout)
+		if err != nil {
+			return err
+		}
+		if _, err := tx.CreateBucket(bucketAddresses); err != nil {
+			return err
+		}
+		return about.Put(keyFormat, fileFormat)
 	})
 }
 
 // guarded runs what works on the database, and tells damage from a disk that is
 // full or broken. A panic is damage: that is how bbolt tells of a page that
 // makes no sense, and a file that has become shorter shows itself as a fault of
-// memory. So is every error that the operating system has no part in, or only
-// because it was asked for the impossible.
+// memory. So is it to be asked to write at an impossible place.
 func guarded(do func() error) (err error) {
 	defer debug.SetPanicOnFault(debug.SetPanicOnFault(true))
 	defer func() {
@@ -198,14 +206,16 @@ func guarded(do func() error) (err error) {
 		}
 	}()
 	err = do()
+	var pathErr *fs.PathError
+	if errors.As(err, &pathErr) && !fromSystem(err) || errors.Is(err, syscall.EINVAL) {
+		return fmt.Errorf("%w: %w", errCacheDamaged, err)
+	}
+	return err
+}
+
+func fromSystem(err error) bool {
 	var system syscall.Errno
-	if err == nil || errors.Is(err, bolterrors.ErrTimeout) || errors.Is(err, errRecord) || errors.Is(err, errCacheDamaged) {
-		return err
-	}
-	if errors.As(err, &system) && system != syscall.EINVAL {
-		return err
-	}
-	return fmt.Errorf("%w: %w", errCacheDamaged, err)
+	return errors.As(err, &system)
 }
 
 // use runs do on the database, unless it is broken, and marks it so when it
