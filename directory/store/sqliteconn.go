@@ -88,14 +88,22 @@ func (c *sqliteConn) exec(_ context.Context, query string, args ...any) error {
 	return err
 }
 
-// begin waits for its turn among the processes that write; alone of all
-// statements it may take long, and so it gets the context.
-func (c *sqliteConn) begin(ctx context.Context) error {
-	s, err := c.prepare("BEGIN IMMEDIATE")
+// execWith is exec for what may take long: it ends with the context.
+func (c *sqliteConn) execWith(ctx context.Context, query string, args ...any) error {
+	s, err := c.prepare(query)
 	if err == nil {
-		_, err = s.ExecContext(ctx, nil)
+		_, err = s.ExecContext(ctx, c.named(args))
 	}
 	return err
+}
+
+// begin waits for its turn among the processes that write.
+func (c *sqliteConn) begin(ctx context.Context) error { return c.execWith(ctx, "BEGIN IMMEDIATE") }
+
+// isBusy reports that others have the file locked.
+func isBusy(err error) bool {
+	var e *sqlite.Error
+	return errors.As(err, &e) && e.Code()&0xff == 5 // SQLITE_BUSY
 }
 
 func (c *sqliteConn) execMany(ctx context.Context, query string, rows [][]any) error {
