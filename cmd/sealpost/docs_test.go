@@ -24,7 +24,7 @@ func TestShownConfigurationsPassCheck(t *testing.T) {
 	in.serverCertificate(t)
 	in.users(t, "mailer", "secret")
 	for name, text := range map[string]string{
-		"roots.pem": string(in.ca.PEM), "ca.pem": string(in.ca.PEM), "upstream.pass": "secret\n", "token": "secret\n", "keys.token": "secret\n",
+		"roots.pem": string(in.ca.PEM), "ca.pem": string(in.ca.PEM), "upstream.pass": "secret\n", "token": "secret\n", "keys.token": "secret\n", "ldap.pass": "secret\n",
 	} {
 		in.write(t, name, text)
 	}
