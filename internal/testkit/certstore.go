@@ -82,6 +82,7 @@ func (s *CertStore) Pause(t testing.TB) {
 	if err := syscall.Kill(-s.cmd.Process.Pid, syscall.SIGSTOP); err != nil {
 		t.Fatal(err)
 	}
+	waitStopped(t, s.cmd.Process.Pid)
 }
 
 const certStoreProgram = `

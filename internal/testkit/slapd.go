@@ -153,7 +153,11 @@ func (s *Slapd) Stop(t testing.TB) {
 }
 
 // Pause makes the server take connections and say nothing, until Resume.
-func (s *Slapd) Pause(t testing.TB) { s.signal(t, syscall.SIGSTOP) }
+func (s *Slapd) Pause(t testing.TB) {
+	t.Helper()
+	s.signal(t, syscall.SIGSTOP)
+	waitStopped(t, s.cmd.Process.Pid)
+}
 
 // Resume ends Pause.
 func (s *Slapd) Resume(t testing.TB) { s.signal(t, syscall.SIGCONT) }

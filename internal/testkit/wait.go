@@ -4,7 +4,9 @@ import (
 	"math/rand/v2"
 	"net"
 	"os"
+	"path/filepath"
 	"strconv"
+	"strings"
 	"sync"
 	"testing"
 	"time"
@@ -50,6 +52,32 @@ func WaitFile(t testing.TB, path string) {
 	Poll(t, "the file "+path, func() bool {
 		info, err := os.Stat(path)
 		return err == nil && info.Size() > 0
+	})
+}
+
+// waitStopped waits until every thread of a process group that was sent SIGSTOP
+// stands still: the signal is on its way for a while.
+func waitStopped(t testing.TB, group int) {
+	t.Helper()
+	Poll(t, "the server to stand still", func() bool {
+		stats, err := filepath.Glob("/proc/[0-9]*/task/[0-9]*/stat")
+		if err != nil {
+			t.Fatal(err)
+		}
+		still := 0
+		for _, path := range stats {
+			stat, _ := os.ReadFile(path) // it may be gone
+			_, rest, _ := strings.Cut(string(stat), ") ")
+			fields := strings.Fields(rest) // state, parent, group, …
+			if len(fields) < 3 || fields[2] != strconv.Itoa(group) {
+				continue
+			}
+			if fields[0] != "T" {
+				return false
+			}
+			still++
+		}
+		return still > 0
 	})
 }
 

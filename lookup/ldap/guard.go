@@ -8,6 +8,8 @@ import (
 	"io"
 	"net"
 	"sync"
+
+	"github.com/go-ldap/ldap/v3"
 )
 
 // What is wrong with what a server sends.
@@ -39,6 +41,7 @@ type guard struct {
 	mu       sync.Mutex
 	bytes    int // that may still come
 	elements int // that may still come
+	id       int // of the request that is being answered
 	err      error
 }
 
@@ -52,8 +55,15 @@ func (g *guard) expect(bytes int) {
 	g.bytes, g.elements = bytes, maxElements
 }
 
-// Write passes on what go-ldap sends, and remembers if that fails.
+// Write passes on a request, which go-ldap writes in one piece, and remembers
+// its id, and whether it failed.
 func (g *guard) Write(p []byte) (int, error) {
+	if header, _, err := readElement(bytes.NewReader(p)); err == nil {
+		id, _ := messageID(p[len(header):])
+		g.mu.Lock()
+		g.id = id
+		g.mu.Unlock()
+	}
 	n, err := g.Conn.Write(p)
 	if err != nil {
 		g.fail(err)
@@ -127,16 +137,38 @@ func (g *guard) take(n int) error {
 	return nil
 }
 
-// look reads the structure of a message, but for its outermost header.
-func (g *guard) look(message []byte) error {
+// messageID reads the first element of a message, INTEGER (0 .. 2^31-1), and
+// gives the rest.
+func messageID(message []byte) (id int, rest []byte) {
 	if len(message) < 3 || message[0] != 0x02 || message[1] < 1 || message[1] > 4 || len(message) < 2+int(message[1]) {
-		return ErrMalformed // messageID ::= INTEGER (0 .. 2^31-1)
+		return -1, nil
 	}
-	if id := message[2 : 2+message[1]]; len(bytes.Trim(id, "\x00")) == 0 { // RFC 4511 section 4.4
-		return ErrDisconnect
+	rest = message[2+message[1]:]
+	for _, b := range message[2 : 2+message[1]] {
+		id = id<<8 | int(b)
 	}
+	return id, rest
+}
+
+// look reads the structure of a message, but for its outermost header. The one
+// that ends the answer also ends what may come.
+func (g *guard) look(message []byte) error {
+	id, operation := messageID(message)
 	g.mu.Lock()
 	defer g.mu.Unlock()
+	switch {
+	case id < 0 || len(operation) == 0:
+		return ErrMalformed
+	case id == 0: // RFC 4511 section 4.4
+		return ErrDisconnect
+	case id != g.id:
+		return ErrUnasked
+	}
+	switch operation[0] & 0x1f {
+	case ldap.ApplicationSearchResultEntry, ldap.ApplicationSearchResultReference, ldap.ApplicationIntermediateResponse:
+	default:
+		g.bytes = 0
+	}
 	return countElements(message, 1, &g.elements)
 }
 

@@ -57,6 +57,9 @@ func TestGuard(t *testing.T) {
 		want   error
 	}{
 		"an answer":             {good, 1 << 20, len(good), io.EOF},
+		"more behind the end":   {append(bytes.Clone(good), wholeDone...), 1 << 20, len(good), ErrUnasked},
+		"an answer to another":  {bytes.Replace(good, []byte{2, 1, 1}, []byte{2, 1, 2}, 2), 1 << 20, 0, ErrUnasked},
+		"an id of four bytes":   {[]byte{0x30, 0x0f, 0x02, 0x04, 0, 0, 0, 1, 0x65, 0x07, 0x0a, 0x01, 0x00, 0x04, 0x00, 0x04, 0x00}, 1 << 20, 17, io.EOF},
 		"nothing":               {nil, 1 << 20, 0, io.EOF},
 		"nobody asked":          {good, 0, 0, ErrUnasked},
 		"a budget for one":      {good, len(good) - 1, len(good) - len(wholeDone), ErrTooLarge},
@@ -76,6 +79,7 @@ func TestGuard(t *testing.T) {
 		"a tag of two bytes":    {[]byte{0x30, 0x06, 0x02, 0x01, 0x01, 0x1f, 0x01, 0x00}, 1 << 20, 0, ErrMalformed},
 	} {
 		g := newGuard(tape{in: bytes.NewReader(c.in)})
+		g.id = 1
 		g.expect(c.expect)
 		out, err := io.ReadAll(g)
 		if err == nil {
@@ -114,6 +118,7 @@ func FuzzAnswer(f *testing.F) {
 	f.Fuzz(func(t *testing.T, data []byte) {
 		const most = 1 << 16
 		g := newGuard(tape{in: bytes.NewReader(data)})
+		g.id = 1
 		g.expect(most)
 		out, _ := io.ReadAll(g)
 		if !bytes.HasPrefix(data, out) || len(out) > most {
