@@ -57,6 +57,7 @@ func isLoopback(host string) bool {
 func (k *checker) trust() {
 	t := &k.config.Trust
 	k.roots("trust.roots", t.Roots)
+	k.keyChanges()
 	if t.MinRSABits < 2048 {
 		k.warn("trust.min_rsa_bits", "RSA keys of less than 2048 bits no longer protect mail that is worth reading")
 	}

@@ -68,7 +68,8 @@ lookup:
   mode: all
   timeout: 5s
   cache: {entries: 10, ttl: 2h, negative_ttl: 1s, stale: 48h}
-trust: {roots: [roots.pem], system_roots: true, min_rsa_bits: 3072, fold_local_part: true}
+trust: {roots: [roots.pem], system_roots: true, min_rsa_bits: 3072, fold_local_part: true, on_key_change: hold, known_keys: known.keys,
+  pins: [{address: anna@example.org, sha256: "00112233445566778899aabbccddeeff00112233445566778899aabbccddeeff"}]}
 smime: {content: aes-128-gcm, rsa: oaep, kdf: sha256, drop: [], max_certificates: 2}
 policy:
   - {name: internal, sender: "<>", recipient: "*@bank.example", listener: ":2525", client: [10.1.0.0/16], header: {name: X-Internal, value: "yes"}, encrypt: never}

@@ -1,5 +1,10 @@
 package config
 
+import (
+	"sealpost/internal/address"
+	"sealpost/lookup"
+)
+
 // Trust is what makes a certificate good enough to seal to.
 type Trust struct {
 	// PEM files with the roots that vouch for the certificates of sources whose
@@ -19,5 +24,68 @@ type Trust struct {
 	// Hazard: where the two are different mailboxes, one reads the other's mail.
 	FoldLocalPart bool `yaml:"fold_local_part" default:"false"`
 
-	_ struct{} `later:"revocation|on_key_change|pin|aia"`
+	// What happens when a source that vouches itself has another key for an
+	// address while the one in use is still valid. `accept`: the new one is used
+	// from now on. `hold`: the old one stays in use until somebody says
+	// `sealpost keys accept`. A certificate with a chain to a root is not held up.
+	// Hazard: with `accept`, whoever can write to such a source reads the mail.
+	OnKeyChange string `yaml:"on_key_change" default:"accept" enum:"accept|hold"`
+
+	// A file in which the keys of addresses are remembered, so that a changed
+	// key is noticed and an old one does not come back. Needed for
+	// `on_key_change: hold`. It holds addresses and certificates.
+	KnownKeys Path `yaml:"known_keys"`
+
+	// Addresses for which one certificate, and no other, is used. Whoever vouches
+	// for it, and whether it was withdrawn, does not matter then.
+	Pins []Pin `yaml:"pins"`
+
+	_ struct{} `later:"revocation|aia"`
+}
+
+// Pin names the one certificate that is used for an address.
+type Pin struct {
+	// The address.
+	Address string `yaml:"address" required:"true"`
+
+	// The SHA-256 of the certificate, as `sealpost lookup` and
+	// `openssl x509 -fingerprint -sha256` show it.
+	SHA256 string `yaml:"sha256" required:"true"`
+}
+
+// PinnedCertificates are the pins by the key of their address. The configuration
+// has been checked.
+func (t *Trust) PinnedCertificates() map[string]lookup.Fingerprint {
+	pins := map[string]lookup.Fingerprint{}
+	for _, p := range t.Pins {
+		a, err := address.Parse(p.Address)
+		if f, bad := lookup.ParseFingerprint(p.SHA256); err == nil && bad == nil {
+			pins[a.Key()] = f
+		}
+	}
+	return pins
+}
+
+func (k *checker) keyChanges() {
+	t := &k.config.Trust
+	if t.KnownKeys != "" {
+		k.parent("trust.known_keys", t.KnownKeys)
+	} else if t.OnKeyChange == "hold" {
+		k.wrong("trust.on_key_change", "hold needs a memory of the keys in use: write known_keys: known.keys beside it")
+	}
+	seen := map[string]int{}
+	for i, p := range t.Pins {
+		key := item("trust.pins", i)
+		a, err := address.Parse(p.Address)
+		if err != nil && p.Address != "" {
+			k.wrong(join(key, "address"), "%s: %s", quote(p.Address), err)
+		}
+		if _, err := lookup.ParseFingerprint(p.SHA256); err != nil && p.SHA256 != "" {
+			k.wrong(join(key, "sha256"), "%s %s", quote(p.SHA256), err)
+		}
+		if first, twice := seen[a.Key()]; twice && err == nil {
+			k.wrong(join(key, "address"), "%s stands twice: first in line %d", quote(p.Address), k.line(item("trust.pins", first)))
+		}
+		seen[a.Key()] = i
+	}
 }

@@ -4,9 +4,10 @@ import (
 	"crypto/x509"
 	"fmt"
 	"log/slog"
+	"time"
+
 	"sealpost/config"
 	"sealpost/lookup"
-	"time"
 )
 
 // openLookup puts the sources together from the inside out: each is judged,
@@ -29,7 +30,7 @@ func (r *rooms) openLookup(cfg *config.Config, log *slog.Logger) error {
 		}
 		trust := lookup.TrustOptions{
 			Roots: r.roots, SystemRoots: cfg.Trust.SystemRoots,
-			MinRSABits: cfg.Trust.MinRSABits, FoldLocal: cfg.Trust.FoldLocalPart,
+			MinRSABits: cfg.Trust.MinRSABits, FoldLocal: cfg.Trust.FoldLocalPart, Pins: cfg.Trust.PinnedCertificates(),
 		}
 		if s.Trust == "source" {
 			trust.Vouch = lookup.Itself
@@ -49,8 +50,29 @@ func (r *rooms) openLookup(cfg *config.Config, log *slog.Logger) error {
 	if err != nil {
 		return err
 	}
-	r.source = r.chain
+	if err := r.openKeyring(&cfg.Trust, log); err != nil {
+		return err
+	}
 	return r.openCache(&cfg.Lookup)
+}
+
+// openKeyring puts the memory of keys around the chain, where there is one.
+func (r *rooms) openKeyring(cfg *config.Trust, log *slog.Logger) (err error) {
+	r.source = r.chain
+	if cfg.KnownKeys == "" {
+		return nil
+	}
+	if r.known == nil {
+		if r.known, err = lookup.OpenKeyFile(string(cfg.KnownKeys)); err != nil {
+			return fmt.Errorf("trust.known_keys: %w", err)
+		}
+		r.closers = append(r.closers, func() { r.known.Close() })
+	}
+	r.keyring, err = lookup.NewKeyring(r.chain, lookup.KeyringOptions{Hold: cfg.OnKeyChange == "hold", Memory: r.known, Log: log})
+	if err == nil {
+		r.source = r.keyring
+	}
+	return err
 }
 
 func (r *rooms) openCache(cfg *config.Lookup) (err error) {
@@ -61,7 +83,7 @@ func (r *rooms) openCache(cfg *config.Lookup) (err error) {
 	for i := range cfg.Sources {
 		all += cfg.Sources[i].Timeout
 	}
-	r.cache, err = lookup.NewCache(r.chain, lookup.CacheOptions{
+	r.cache, err = lookup.NewCache(r.source, lookup.CacheOptions{
 		Entries: cfg.Cache.Entries, TTL: off(cfg.Cache.TTL), NegativeTTL: off(cfg.Cache.NegativeTTL),
 		Stale: off(cfg.Cache.Stale), Timeout: all,
 	})

@@ -23,7 +23,9 @@ import (
 // rooms are what a configuration opens beside the listeners. A reload opens
 // new ones and retires the old.
 type rooms struct {
-	serving  bool // not for one command only
+	serving  bool            // not for one command only
+	known    *lookup.KeyFile // with trust.known_keys; the server's own outlives these rooms
+	keyring  *lookup.Keyring
 	settings *relay.Settings
 	source   lookup.Source // the chain without the cache in front
 	chain    *lookup.Chain

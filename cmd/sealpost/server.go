@@ -13,6 +13,7 @@ import (
 	"time"
 
 	"sealpost/config"
+	"sealpost/lookup"
 	"sealpost/relay"
 	"sealpost/relay/control"
 	"sealpost/relay/intake"
@@ -30,6 +31,7 @@ type server struct {
 	relay      *relay.Relay
 	rooms      atomic.Pointer[rooms]
 	directory  *directoryDoor  // nil without one
+	known      *lookup.KeyFile // nil without trust.known_keys
 	waiting    *waitingRoom    // nil without a spool
 	control    *control.Server // nil without a spool
 	retired    retirees
@@ -84,8 +86,11 @@ func (s *server) start() (err error) {
 }
 
 // startRelay starts what takes mail in and passes it on.
-func (s *server) startRelay() error {
-	r, err := (&rooms{serving: true}).opened(s.config, s.log)
+func (s *server) startRelay() (err error) {
+	if s.known, err = openKnownKeys(s.config); err != nil {
+		return err
+	}
+	r, err := s.newRooms().opened(s.config, s.log)
 	if err != nil {
 		return err
 	}
@@ -109,6 +114,21 @@ func (s *server) startRelay() error {
 	}
 	s.meetUpstream(r)
 	return nil
+}
+
+// newRooms are rooms of this server, before they are opened.
+func (s *server) newRooms() *rooms { return &rooms{serving: true, known: s.known} }
+
+// openKnownKeys opens the file that all rooms of a server share; nil without.
+func openKnownKeys(cfg *config.Config) (*lookup.KeyFile, error) {
+	if cfg.Trust.KnownKeys == "" {
+		return nil, nil
+	}
+	f, err := lookup.OpenKeyFile(string(cfg.Trust.KnownKeys))
+	if err != nil {
+		return nil, fmt.Errorf("trust.known_keys: %w", err)
+	}
+	return f, nil
 }
 
 // meetUpstream asks upstream in the background what it offers, so that the
@@ -186,7 +206,7 @@ func (s *server) exchange() error {
 		s.config = cfg
 		return nil
 	}
-	next, err := (&rooms{serving: true}).opened(cfg, s.log)
+	next, err := s.newRooms().opened(cfg, s.log)
 	if err != nil {
 		return err
 	}
@@ -223,6 +243,9 @@ func fixed(old, next *config.Config) error {
 	}
 	if !sameSpool(old.Spool, next.Spool) {
 		return errors.New("the spool's folder, key, size or deliveries have changed: restart to apply it")
+	}
+	if old.Trust.KnownKeys != next.Trust.KnownKeys {
+		return errors.New("trust.known_keys has changed: restart to apply it")
 	}
 	if !sameDirectory(old.Directory, next.Directory) {
 		return errors.New("the section directory has changed in more than its TLS files: restart to apply it")
@@ -261,6 +284,9 @@ func (s *server) stop() error {
 	}
 	s.retired.close()
 	s.background.Wait()
+	if s.known != nil {
+		err = errors.Join(err, s.known.Close())
+	}
 	s.log.Info("stopped")
 	return err
 }
