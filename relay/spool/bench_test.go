@@ -116,8 +116,7 @@ func fileOf(d disk, id string, body []byte) error {
 	return d.Remove(id)
 }
 
-// BenchmarkOpen opens a spool of 100000 messages, after a clean end and as a
-// crash leaves it.
+// BenchmarkOpen opens a spool of 100000 messages after a clean end.
 func BenchmarkOpen(b *testing.B) {
 	const messages = 100_000
 	opt := benchOptions(b)
