@@ -61,4 +61,8 @@ func (k *checker) trust() {
 	if t.MinRSABits < 2048 {
 		k.warn("trust.min_rsa_bits", "RSA keys of less than 2048 bits no longer protect mail that is worth reading")
 	}
+	k.networks("trust.fetch.networks", t.Fetch.Networks, "the URLs in strangers' certificates could lead to any machine of yours")
+	if t.Fetch.ListSize > t.Fetch.Memory {
+		k.wrong("trust.fetch.list_size", "is larger than trust.fetch.memory (%s)", t.Fetch.Memory)
+	}
 }

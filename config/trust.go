@@ -40,7 +40,23 @@ type Trust struct {
 	// for it, and whether it was withdrawn, does not matter then.
 	Pins []Pin `yaml:"pins"`
 
-	_ struct{} `later:"revocation|aia"`
+	// Whether authorities are asked if they have withdrawn a certificate of a
+	// source whose `trust` is `pki`, by the revocation lists and the OCSP
+	// responders that certificates name. `soft`: a withdrawn certificate is
+	// refused, and one of which nothing is known is used. `hard`: one of which
+	// nothing is known is refused for now, and its mail deferred. `off`: nobody
+	// is asked.
+	// Hazard: with `off`, and with `soft` while nobody answers, mail is sealed to
+	// keys that are in other hands.
+	Revocation string `yaml:"revocation" default:"soft" enum:"off|soft|hard"`
+
+	// Whether a chain that breaks off is continued with certificates fetched
+	// from where the last one says that its issuer's is (authority information
+	// access). Without it, what a source and `trust.roots` have must do.
+	AIA bool `yaml:"aia" default:"false"`
+
+	// How revocation lists, OCSP answers and issuers' certificates are fetched.
+	Fetch Fetch `yaml:"fetch"`
 }
 
 // Pin names the one certificate that is used for an address.

@@ -41,7 +41,11 @@ type CacheOptions struct {
 	// unavailable. It is for sources that tell of changes as they happen, and
 	// may have had some while nobody listened.
 	Recheck bool
-	Clock   func() time.Time // default: time.Now
+	// Withdrawn, if not nil, is asked about every usable certificate that comes
+	// out of File: true, when its authority has withdrawn it meanwhile. It must
+	// not wait. What comes out of memory is dropped by Drop.
+	Withdrawn func(Candidate) bool
+	Clock     func() time.Time // default: time.Now
 }
 
 func (o CacheOptions) withDefaults() CacheOptions {

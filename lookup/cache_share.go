@@ -69,6 +69,10 @@ func (c *Cache) load(addr address.Address, key mailbox) *entry {
 		return nil
 	}
 	e := newEntry(a, c.opts)
+	if c.opts.Withdrawn != nil && e.uses(c.opts.Withdrawn) {
+		c.file.forget(addr)
+		return nil
+	}
 	if a.At.Before(c.file.recheck) {
 		e.until = earliest(e.until, a.At)
 	}

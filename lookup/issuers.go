@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"crypto/x509"
 	"errors"
+	"fmt"
 	"slices"
 
 	"sealpost/internal/certificate"
@@ -83,7 +84,11 @@ func (j *judgement) fetchIssuers(x *x509.Certificate, known []*x509.Certificate)
 		if slices.ContainsFunc(known, func(k *x509.Certificate) bool { return bytes.Equal(k.RawSubject, c.RawIssuer) }) {
 			continue
 		}
-		for _, issuer := range j.opts.Issuers.Issuers(j.ctx, c) {
+		issuers, err := j.opts.Issuers.Issuers(j.ctx, c)
+		if err != nil {
+			j.missing = fmt.Sprintf(", whose certificate cannot be fetched: %v", err)
+		}
+		for _, issuer := range issuers {
 			fits := bytes.Equal(issuer.RawSubject, c.RawIssuer) && !slices.ContainsFunc(all, issuer.Equal)
 			if fits && len(more) < maxFetched && len(known)+len(more) < maxIntermediates {
 				more = append(more, issuer)

@@ -22,5 +22,5 @@ type Revoker interface {
 // certificate says that they are (authority information access, RFC 5280
 // section 4.2.2.1). What it gives is believed no more than what a source gives.
 type IssuerFinder interface {
-	Issuers(ctx context.Context, cert *x509.Certificate) []*x509.Certificate
+	Issuers(ctx context.Context, cert *x509.Certificate) ([]*x509.Certificate, error)
 }

@@ -126,7 +126,7 @@ func (t *Trusted) judge(ctx context.Context, a Answer, addr address.Address) Ans
 	case j.unknown != nil:
 		a.Outcome, a.Reason, a.Err = Unavailable, reason.RevocationUnknown, errors.Join(j.unknown, a.Err)
 	case j.verified > maxVerified: // one of the others may have been the one
-		a.Outcome, a.Reason, a.Err = Unavailable, reason.LookupUnavailable, errors.Join(errNotAllSeen, a.Err)
+		a.Outcome, a.Reason, a.Err = Unavailable, reason.LookupUnavailable, errors.Join(Particular(errNotAllSeen), a.Err)
 	case a.Err != nil: // what could not be read may have been the one
 		a.Outcome, a.Reason = Unavailable, reason.CertificateUnreadable
 	case ok:

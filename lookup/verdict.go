@@ -34,6 +34,7 @@ type judgement struct {
 	folded   bool    // none is for it exactly, and the operator allows another case
 	issuers  issuers // when there are roots: the authorities' certificates in the answer
 	verified int     // certificates for which a chain was asked
+	missing  string  // why the issuer of the last one is not there, in words
 	unknown  error   // what is not known of a certificate that would be used otherwise
 }
 

@@ -51,6 +51,7 @@ func (j *judgement) verify(c *certificate.Certificate) ruling {
 // chains gives at least one chain that proves that the certificate is what it
 // says, or why there is none.
 func (j *judgement) chains(x *x509.Certificate, c *certificate.Certificate) ([][]*x509.Certificate, *refusal) {
+	j.missing = ""
 	known := j.issuers.above(x)
 	chains, err := j.build(x, known)
 	for round := 0; round < maxFetchRounds && breaksOff(err) && j.opts.Issuers != nil; round++ {
@@ -62,7 +63,7 @@ func (j *judgement) chains(x *x509.Certificate, c *certificate.Certificate) ([][
 		chains, err = j.build(x, known)
 	}
 	if err != nil {
-		return nil, explain(err, c, known)
+		return nil, j.explain(err, c, known)
 	}
 	unseen := slices.DeleteFunc(slices.Clone(c.Addresses), func(a string) bool { return slices.Contains(x.EmailAddresses, a) })
 	chains = slices.DeleteFunc(chains, func(chain []*x509.Certificate) bool { return !constraintsAllow(chain, unseen) })
@@ -180,7 +181,7 @@ func constraintCovers(constraint string, mailbox address.Address) bool {
 }
 
 // explain puts an error of chain building into words.
-func explain(err error, c *certificate.Certificate, known []*x509.Certificate) *refusal {
+func (j *judgement) explain(err error, c *certificate.Certificate, known []*x509.Certificate) *refusal {
 	var unknown x509.UnknownAuthorityError
 	var invalid x509.CertificateInvalidError
 	var critical x509.UnhandledCriticalExtension
@@ -188,7 +189,7 @@ func explain(err error, c *certificate.Certificate, known []*x509.Certificate) *
 	case errors.As(err, &unknown) && slices.Equal(c.RawIssuer, c.RawSubject):
 		return refuse(reason.CertificateUntrusted, "is signed by nobody but itself, and is not among the trusted roots")
 	case errors.As(err, &unknown):
-		return explainBreak(unknown, c, known)
+		return j.explainBreak(unknown, c, known)
 	case errors.As(err, &critical):
 		return refuse(reason.CertificateUnverified, "has a chain in which a critical extension is not understood, and so must not be used")
 	case errors.As(err, &invalid) && invalid.Reason == x509.Expired:
@@ -201,7 +202,7 @@ func explain(err error, c *certificate.Certificate, known []*x509.Certificate) *
 
 // explainBreak says where a chain breaks off: crypto/x509 knows no issuer, or
 // knows one and does not accept it.
-func explainBreak(err x509.UnknownAuthorityError, c *certificate.Certificate, known []*x509.Certificate) *refusal {
+func (j *judgement) explainBreak(err x509.UnknownAuthorityError, c *certificate.Certificate, known []*x509.Certificate) *refusal {
 	if x := err.Cert; x != nil && forgeable(x.SignatureAlgorithm) {
 		return refuse(reason.CertificateUnverified, "is signed with %v, which can be forged", x.SignatureAlgorithm)
 	}
@@ -216,7 +217,7 @@ func explainBreak(err x509.UnknownAuthorityError, c *certificate.Certificate, kn
 				name, k.SignatureAlgorithm)
 		}
 	}
-	return refuse(reason.CertificateUntrusted, "has no chain to a trusted root: it was issued by %s (%v)", list([]string{c.Issuer}), err)
+	return refuse(reason.CertificateUntrusted, "has no chain to a trusted root: it was issued by %s%s (%v)", list([]string{c.Issuer}), j.missing, err)
 }
 
 // forgeable reports whether a signature of this kind no longer proves anything.

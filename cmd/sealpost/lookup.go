@@ -90,6 +90,8 @@ type certificateReport struct {
 	Used        bool      `json:"used"`
 	Reason      string    `json:"reason,omitempty"`
 	Why         string    `json:"why,omitempty"`
+
+	Revocation *revocationReport `json:"revocation,omitempty"`
 }
 
 func newLookupReport(a address.Address, answer lookup.Answer, d *relay.Decider) lookupReport {
@@ -132,6 +134,7 @@ func newCertificateReport(c lookup.Candidate, used bool) certificateReport {
 	if c.Cert.Serial != nil {
 		r.Serial = c.Cert.Serial.Text(16)
 	}
+	r.Revocation = newRevocationReport(c.Revocation)
 	if c.Usable && !used {
 		r.Why = "is usable, but another key of the recipient is preferred"
 	}
@@ -187,6 +190,7 @@ func (r certificateReport) print(w io.Writer) {
 	line("key", r.Key)
 	line("addresses", strings.Join(r.Addresses, ", "))
 	line("serial", r.Serial)
+	line("revocation", r.Revocation.String())
 	line("SHA-256", r.Fingerprint)
 	line("from", strings.TrimSuffix(r.Source+", "+r.Where, ", "))
 }

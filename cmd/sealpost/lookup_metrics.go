@@ -1,6 +1,8 @@
 package main
 
 import (
+	"slices"
+
 	"github.com/prometheus/client_golang/prometheus"
 
 	"sealpost/internal/reason"
@@ -36,7 +38,7 @@ func (l lookups) Describe(ch chan<- *prometheus.Desc) {
 	for _, d := range []*prometheus.Desc{descLookups, descFailures, descSkipped, descSeconds, descUp, descSuccess, descStale, descHits, descMisses, descEntries, descRefused, descMemory, descFiles} {
 		ch <- d
 	}
-	for _, d := range queueDescs {
+	for _, d := range slices.Concat(queueDescs, revocationDescs) {
 		ch <- d
 	}
 }
@@ -66,6 +68,7 @@ func (l lookups) Collect(ch chan<- prometheus.Metric) {
 		stale = s.StaleBySource
 	}
 	collectSources(ch, r.chain, stale)
+	r.collectRevocation(ch)
 	refused := map[reason.Token]uint64{}
 	for _, t := range r.trusted {
 		for token, n := range t.Refused() {

@@ -21,6 +21,9 @@ func (r *rooms) openLookup(cfg *config.Config, log *slog.Logger) error {
 	if r.roots, err = readRoots(cfg.Trust.Roots); err != nil {
 		return err
 	}
+	if err := r.openRevocation(cfg, log); err != nil {
+		return err
+	}
 	var links []lookup.Link
 	for i := range cfg.Lookup.Sources {
 		s := &cfg.Lookup.Sources[i]
@@ -35,6 +38,7 @@ func (r *rooms) openLookup(cfg *config.Config, log *slog.Logger) error {
 		if s.Trust == "source" {
 			trust.Vouch = lookup.Itself
 		}
+		r.trustRevocation(&trust, cfg)
 		judged, err := lookup.NewTrusted(source, trust)
 		if err != nil {
 			return fmt.Errorf("lookup source %s: %w", s.Name, err)
@@ -85,7 +89,7 @@ func (r *rooms) openCache(cfg *config.Lookup) (err error) {
 	}
 	r.cache, err = lookup.NewCache(r.source, lookup.CacheOptions{
 		Entries: cfg.Cache.Entries, TTL: off(cfg.Cache.TTL), NegativeTTL: off(cfg.Cache.NegativeTTL),
-		Stale: off(cfg.Cache.Stale), Timeout: all,
+		Stale: off(cfg.Cache.Stale), Timeout: all, Withdrawn: r.isWithdrawn,
 	})
 	if err == nil {
 		r.closers = append(r.closers, r.cache.Close)

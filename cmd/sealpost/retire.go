@@ -54,6 +54,9 @@ func (r *retirees) close() {
 // directory felt. Where sources, trust or a root have changed, nothing of what
 // was found under the old ones counts.
 func (r *rooms) inherit(old *rooms, before, now *config.Config) {
+	if r.revoker != nil && old.revoker != nil {
+		r.revoker.Inherit(old.revoker) // what an authority has signed counts under any configuration
+	}
 	same := reflect.DeepEqual(before.Lookup.Sources, now.Lookup.Sources) && before.Lookup.Mode == now.Lookup.Mode && reflect.DeepEqual(before.Trust, now.Trust) &&
 		slices.EqualFunc(old.roots, r.roots, (*x509.Certificate).Equal)
 	if same && r.cache != nil && old.cache != nil {

@@ -14,6 +14,7 @@ import (
 	"sealpost/config"
 	"sealpost/internal/address"
 	"sealpost/lookup"
+	"sealpost/lookup/revocation"
 	"sealpost/relay"
 	"sealpost/relay/policy"
 	"sealpost/relay/upstream"
@@ -33,6 +34,8 @@ type rooms struct {
 	trusted  []*lookup.Trusted
 	files    []*lookup.Files
 	roots    []*x509.Certificate
+	revoker  *revocation.Checker // nil with revocation: off
+	aia      *lookup.AIA         // nil without trust.aia
 	upstream *upstream.Client
 	closers  []func()
 }

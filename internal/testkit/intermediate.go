@@ -32,3 +32,8 @@ func (ca *CA) Intermediate(t testing.TB, change func(template *x509.Certificate)
 	}
 	return &CA{Cert: cert, PEM: pemBlock("CERTIFICATE", der), key: key}
 }
+
+// WithCert is the same key with another certificate.
+func (ca *CA) WithCert(cert *x509.Certificate) *CA {
+	return &CA{Cert: cert, PEM: pemBlock("CERTIFICATE", cert.Raw), key: ca.key}
+}
