@@ -2,6 +2,8 @@ package config
 
 import (
 	"net/url"
+	"os"
+	"path/filepath"
 	"reflect"
 	"slices"
 	"strings"
@@ -34,9 +36,27 @@ func (k *checker) sources() {
 	if len(l.Sources) == 0 && k.encrypts() && (len(k.config.Listen) > 0 || k.config.Directory == nil) {
 		k.wrong("lookup.sources", "is required, because rules encrypt: write one as - {name: local, type: files, dir: certs}")
 	}
+	k.cacheFile()
 	k.unique("lookup.sources", "name", len(l.Sources), func(i int) string { return l.Sources[i].Name })
 	for i := range l.Sources {
 		k.source(item("lookup.sources", i), &l.Sources[i])
+	}
+}
+
+// cacheFile wants a place for the file, and something that is kept in it.
+func (k *checker) cacheFile() {
+	const section = "lookup.cache"
+	c := &k.config.Lookup.Cache
+	switch {
+	case c.File == "":
+	case c.Entries == 0:
+		k.unused(section, "entries: 0", "file")
+	default:
+		if info, err := os.Stat(string(c.File)); err == nil && !info.Mode().IsRegular() {
+			k.wrong(section+".file", "%s is not a regular file", c.File)
+			return
+		}
+		k.folder(section+".file", Path(filepath.Dir(string(c.File))))
 	}
 }
 

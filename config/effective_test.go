@@ -67,7 +67,7 @@ lookup:
     - {name: store, type: rfc4387, url: "https://store.bank.example/search.cgi", attribute: email}
   mode: all
   timeout: 5s
-  cache: {entries: 10, ttl: 2h, negative_ttl: 1s, stale: 48h}
+  cache: {entries: 10, ttl: 2h, negative_ttl: 1s, stale: 48h, file: lookup.cache, file_entries: 2000}
 trust: {roots: [roots.pem], system_roots: true, min_rsa_bits: 3072, fold_local_part: true, on_key_change: hold, known_keys: known.keys,
   pins: [{address: anna@example.org, sha256: "00112233445566778899aabbccddeeff00112233445566778899aabbccddeeff"}]}
 smime: {content: aes-128-gcm, rsa: oaep, kdf: sha256, drop: [], max_certificates: 2}

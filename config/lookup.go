@@ -23,10 +23,12 @@ type Lookup struct {
 	Cache Cache `yaml:"cache"`
 }
 
-// Cache is what is remembered of the sources' answers, in memory. A source
-// that fails is never remembered as "no certificate".
+// Cache is what is remembered of the sources' answers, in memory, and with
+// `file` also over a restart. A source that fails is never remembered as "no
+// certificate". What is used again and again is asked for again in the
+// background before its time is over.
 type Cache struct {
-	// The most addresses that are remembered; 0: none.
+	// The most addresses that are remembered in memory; 0: none.
 	Entries int `yaml:"entries" default:"100000" min:"0" max:"100000000"`
 
 	// How long a certificate is used without asking again.
@@ -39,5 +41,16 @@ type Cache struct {
 	// unavailable; 0s: not at all. Its own validity is checked at each use.
 	Stale time.Duration `yaml:"stale" default:"24h" min:"0s" max:"8760h"`
 
-	_ struct{} `later:"file"`
+	// A file in which certificates that were found are kept, so that right after
+	// a restart mail goes on while a source is away. It is made when it is not
+	// there, in a folder that is; it must be on a local disk. "No certificate"
+	// never stands in it. What was found under other `sources`, another `mode`
+	// or other `trust` is not used. docs/sources.md says more.
+	// Hazard: it holds the addresses of recipients, and who can write it chooses
+	// who reads their mail. It is readable by its owner only.
+	File Path `yaml:"file"`
+
+	// The most addresses in `file`. A million take about 2 GiB of disk, and no
+	// time at the start.
+	FileEntries int `yaml:"file_entries" default:"1000000" min:"1000" max:"100000000"`
 }

@@ -80,16 +80,17 @@ func (o CacheOptions) withDefaults() CacheOptions {
 // the background, so that a busy address never waits. With a file, an address
 // that is not in memory is looked for there.
 type Cache struct {
-	source  atomic.Pointer[Source]
-	opts    CacheOptions
-	file    *fileShare
-	entries *lru.Cache[mailbox, *entry]
-	group   singleflight.Group // one flight per address
-	ctx     context.Context    // of the flights, which no caller's leaving ends
-	cancel  context.CancelFunc
-	flights sync.WaitGroup
-	ahead   chan struct{} // one place for each refresher
-	counts  counts
+	source    atomic.Pointer[Source]
+	opts      CacheOptions
+	file      *fileShare
+	withdrawn atomic.Pointer[func(Candidate) bool] // never nil; what it holds may be
+	entries   *lru.Cache[mailbox, *entry]
+	group     singleflight.Group // one flight per address
+	ctx       context.Context    // of the flights, which no caller's leaving ends
+	cancel    context.CancelFunc
+	flights   sync.WaitGroup
+	ahead     chan struct{} // one place for each refresher
+	counts    counts
 
 	mu      sync.Mutex
 	started uint64 // number of the flight that started last
@@ -112,6 +113,7 @@ func NewCache(source Source, opts CacheOptions) (*Cache, error) {
 	}
 	c := &Cache{opts: opts, entries: entries, ahead: make(chan struct{}, max(opts.Refreshers, 0)), file: newFileShare(opts)}
 	c.source.Store(&source)
+	c.withdrawn.Store(&opts.Withdrawn)
 	c.counts.staleBySource = map[string]uint64{}
 	c.ctx, c.cancel = context.WithCancel(context.Background())
 	return c, nil
@@ -132,9 +134,13 @@ func (c *Cache) Inherit(old *Cache) {
 	}
 }
 
-// Exchange has another source asked from now on. It is for one that has been
-// opened anew, and that answers as the old one did: what is remembered stays.
-func (c *Cache) Exchange(source Source) { c.source.Store(&source) }
+// Exchange has another source asked from now on, and another judge of what is
+// withdrawn (CacheOptions.Withdrawn). It is for those that have been opened
+// anew, and that answer as the old ones did: what is remembered stays.
+func (c *Cache) Exchange(source Source, withdrawn func(Candidate) bool) {
+	c.source.Store(&source)
+	c.withdrawn.Store(&withdrawn)
+}
 
 // Lookup answers from memory or from the file, or asks the source. Many callers that ask for
 // one address share one flight, which goes on when a caller leaves.

@@ -69,7 +69,7 @@ func (c *Cache) load(addr address.Address, key mailbox) *entry {
 		return nil
 	}
 	e := newEntry(a, c.opts)
-	if c.opts.Withdrawn != nil && e.uses(c.opts.Withdrawn) {
+	if withdrawn := *c.withdrawn.Load(); withdrawn != nil && e.uses(withdrawn) {
 		c.file.forget(addr)
 		return nil
 	}

@@ -298,7 +298,7 @@ func (w *world) synced() {
 func (w *world) reload(t *rapid.T) {
 	w.link(t)
 	if rapid.Bool().Draw(t, "exchange") {
-		w.cache.Exchange(w.chain)
+		w.cache.Exchange(w.chain, nil)
 		return
 	}
 	old := w.cache

@@ -28,14 +28,20 @@ var (
 	descHits     = desc("lookup_cache_hits_total", "Lookups answered from memory.")
 	descMisses   = desc("lookup_cache_misses_total", "Lookups that had to wait for a source.")
 	descEntries  = desc("lookup_cache_entries", "Addresses remembered.")
-	descRefused  = desc("certificates_refused_total", "Certificates found and not used, by reason.", "reason")
-	descMemory   = desc("spill_memory_bytes", "Memory that messages under way hold.")
-	descFiles    = desc("spill_files", "Temporary files of messages under way.")
+	descAhead    = desc("lookup_cache_refreshes_total", "Answers that were asked for again before their time was over, because they are in use.")
+
+	descFileHits    = desc("lookup_cache_file_hits_total", "Answers that were found in the cache file.")
+	descFileDropped = desc("lookup_cache_file_dropped_total", "Answers that are not in the cache file because the disk did not keep up.")
+	descFileEntries = desc("lookup_cache_file_entries", "Addresses in the cache file.")
+
+	descRefused = desc("certificates_refused_total", "Certificates found and not used, by reason.", "reason")
+	descMemory  = desc("spill_memory_bytes", "Memory that messages under way hold.")
+	descFiles   = desc("spill_files", "Temporary files of messages under way.")
 )
 
 // Describe names the metrics.
 func (l lookups) Describe(ch chan<- *prometheus.Desc) {
-	for _, d := range []*prometheus.Desc{descLookups, descFailures, descSkipped, descSeconds, descUp, descSuccess, descStale, descHits, descMisses, descEntries, descRefused, descMemory, descFiles} {
+	for _, d := range []*prometheus.Desc{descLookups, descFailures, descSkipped, descSeconds, descUp, descSuccess, descStale, descHits, descMisses, descEntries, descAhead, descFileHits, descFileDropped, descFileEntries, descRefused, descMemory, descFiles} {
 		ch <- d
 	}
 	for _, d := range slices.Concat(queueDescs, revocationDescs) {
@@ -60,12 +66,19 @@ func (l lookups) Collect(ch chan<- prometheus.Metric) {
 		return
 	}
 	stale := map[string]uint64{}
-	if r.cache != nil {
-		s := r.cache.Stats()
+	if cache := r.cache.Load(); cache != nil {
+		s := cache.Stats()
 		counter(descHits, s.Hits)
 		counter(descMisses, s.Misses)
+		counter(descAhead, s.Ahead)
 		level(descEntries, int64(s.Entries))
 		stale = s.StaleBySource
+	}
+	if r.cacheFile != nil {
+		s := r.cacheFile.Stats()
+		counter(descFileHits, s.Hits)
+		counter(descFileDropped, s.Dropped)
+		level(descFileEntries, s.Entries)
 	}
 	collectSources(ch, r.chain, stale)
 	r.collectRevocation(ch)

@@ -4,6 +4,7 @@ import (
 	"crypto/x509"
 	"fmt"
 	"log/slog"
+	"slices"
 	"time"
 
 	"sealpost/config"
@@ -57,7 +58,7 @@ func (r *rooms) openLookup(cfg *config.Config, log *slog.Logger) error {
 	if err := r.openKeyring(&cfg.Trust, log); err != nil {
 		return err
 	}
-	return r.openCache(&cfg.Lookup)
+	return r.openCache(cfg)
 }
 
 // openKeyring puts the memory of keys around the chain, where there is one.
@@ -79,7 +80,8 @@ func (r *rooms) openKeyring(cfg *config.Trust, log *slog.Logger) (err error) {
 	return err
 }
 
-func (r *rooms) openCache(cfg *config.Lookup) (err error) {
+func (r *rooms) openCache(whole *config.Config) (err error) {
+	cfg := &whole.Lookup
 	if cfg.Cache.Entries == 0 {
 		return nil
 	}
@@ -87,14 +89,26 @@ func (r *rooms) openCache(cfg *config.Lookup) (err error) {
 	for i := range cfg.Sources {
 		all += cfg.Sources[i].Timeout
 	}
-	r.cache, err = lookup.NewCache(r.source, lookup.CacheOptions{
+	if r.verdicts, err = verdictSettings(whole, r.roots); err != nil {
+		return err
+	}
+	cache, err := lookup.NewCache(r.source, lookup.CacheOptions{
 		Entries: cfg.Cache.Entries, TTL: off(cfg.Cache.TTL), NegativeTTL: off(cfg.Cache.NegativeTTL),
 		Stale: off(cfg.Cache.Stale), Timeout: all, Withdrawn: r.isWithdrawn,
+		File: r.cacheFile, Settings: r.verdicts,
+		// A folder may have changed while nobody looked.
+		Recheck: slices.ContainsFunc(cfg.Sources, func(s config.Source) bool { return s.Type == "files" }),
 	})
-	if err == nil {
-		r.closers = append(r.closers, r.cache.Close)
+	if err != nil {
+		return err
 	}
-	return err
+	r.cache.Store(cache)
+	r.closers = append(r.closers, func() {
+		if !r.handedOn {
+			r.cache.Load().Close()
+		}
+	})
+	return nil
 }
 
 // off is how the cache spells the configuration's 0.

@@ -44,7 +44,7 @@ func (r *rooms) openHTTP(s *config.Source, _ *slog.Logger) (lookup.Source, error
 
 // forget drops what is remembered of an address whose file has changed.
 func (r *rooms) forget(a address.Address) {
-	if r.cache != nil {
-		r.cache.Flush(a)
+	if cache := r.cache.Load(); cache != nil {
+		cache.Flush(a)
 	}
 }

@@ -60,8 +60,8 @@ func (r *rooms) trustRevocation(o *lookup.TrustOptions, cfg *config.Config) {
 // withdrawn drops what is remembered of the owners of certificates that an
 // authority has withdrawn since.
 func (r *rooms) withdrawn(match func(issuer []byte, serial *big.Int) bool) {
-	if r.cache != nil {
-		r.cache.Drop(func(c lookup.Candidate) bool { return c.Cert.Serial != nil && match(c.Cert.RawIssuer, c.Cert.Serial) })
+	if cache := r.cache.Load(); cache != nil {
+		cache.Drop(func(c lookup.Candidate) bool { return c.Cert.Serial != nil && match(c.Cert.RawIssuer, c.Cert.Serial) })
 	}
 }
 

@@ -9,6 +9,7 @@ import (
 	"log/slog"
 	"net/netip"
 	"strings"
+	"sync/atomic"
 	"time"
 
 	"sealpost/config"
@@ -24,20 +25,23 @@ import (
 // rooms are what a configuration opens beside the listeners. A reload opens
 // new ones and retires the old.
 type rooms struct {
-	serving  bool            // not for one command only
-	known    *lookup.KeyFile // with trust.known_keys; the server's own outlives these rooms
-	keyring  *lookup.Keyring
-	settings *relay.Settings
-	source   lookup.Source // the chain without the cache in front
-	chain    *lookup.Chain
-	cache    *lookup.Cache
-	trusted  []*lookup.Trusted
-	files    []*lookup.Files
-	roots    []*x509.Certificate
-	revoker  *revocation.Checker // nil with revocation: off
-	aia      *lookup.AIA         // nil without trust.aia
-	upstream *upstream.Client
-	closers  []func()
+	serving   bool              // not for one command only
+	cacheFile *lookup.CacheFile // the server's; nil: there is none
+	known     *lookup.KeyFile   // with trust.known_keys; the server's own outlives these rooms
+	keyring   *lookup.Keyring
+	settings  *relay.Settings
+	source    lookup.Source // the chain without the cache in front
+	chain     *lookup.Chain
+	cache     atomic.Pointer[lookup.Cache] // nil: nothing is remembered
+	handedOn  bool                         // the cache now belongs to the rooms that replaced these
+	verdicts  []byte                       // everything that a verdict on a certificate depends on
+	trusted   []*lookup.Trusted
+	files     []*lookup.Files
+	roots     []*x509.Certificate
+	revoker   *revocation.Checker // nil with revocation: off
+	aia       *lookup.AIA         // nil without trust.aia
+	upstream  *upstream.Client
+	closers   []func()
 }
 
 // openRooms opens them for a command.
@@ -65,8 +69,8 @@ func (r *rooms) open(cfg *config.Config, log *slog.Logger) error {
 		return err
 	}
 	decider.Directory = r.source
-	if r.cache != nil {
-		decider.Directory = r.cache
+	if cache := r.cache.Load(); cache != nil {
+		decider.Directory = cache
 	}
 	r.settings = &relay.Settings{
 		Decider: decider, Upstream: r.upstream, Drop: cfg.SMIME.Drop, Networks: map[string][]netip.Prefix{},

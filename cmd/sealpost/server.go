@@ -30,10 +30,11 @@ type server struct {
 	spill      *spill.Pool
 	relay      *relay.Relay
 	rooms      atomic.Pointer[rooms]
-	directory  *directoryDoor  // nil without one
-	known      *lookup.KeyFile // nil without trust.known_keys
-	waiting    *waitingRoom    // nil without a spool
-	control    *control.Server // nil without a spool
+	cacheFile  *lookup.CacheFile // nil: what is looked up is in memory only
+	directory  *directoryDoor    // nil without one
+	known      *lookup.KeyFile   // nil without trust.known_keys
+	waiting    *waitingRoom      // nil without a spool
+	control    *control.Server   // nil without a spool
 	retired    retirees
 	doors      []*door
 	monitor    *monitor
@@ -90,6 +91,9 @@ func (s *server) startRelay() (err error) {
 	if s.known, err = openKnownKeys(s.config); err != nil {
 		return err
 	}
+	if err = s.openCacheFile(); err != nil {
+		return err
+	}
 	r, err := s.newRooms().opened(s.config, s.log)
 	if err != nil {
 		return err
@@ -117,7 +121,9 @@ func (s *server) startRelay() (err error) {
 }
 
 // newRooms are rooms of this server, before they are opened.
-func (s *server) newRooms() *rooms { return &rooms{serving: true, known: s.known} }
+func (s *server) newRooms() *rooms {
+	return &rooms{serving: true, known: s.known, cacheFile: s.cacheFile}
+}
 
 // openKnownKeys opens the file that all rooms of a server share; nil without.
 func openKnownKeys(cfg *config.Config) (*lookup.KeyFile, error) {
@@ -215,7 +221,7 @@ func (s *server) exchange() error {
 	}
 	s.directory.commit()
 	s.metrics.rules(cfg)
-	next.inherit(s.rooms.Load(), s.config, cfg)
+	next.inherit(s.rooms.Load(), &s.config.Lookup, &cfg.Lookup)
 	s.config = cfg
 	next.settings.Waiting = s.waiting.waiting(cfg)
 	s.waiting.adjust(cfg)
@@ -240,6 +246,9 @@ func fixed(old, next *config.Config) error {
 		if !reflect.DeepEqual(a, b) {
 			return fmt.Errorf("listener %s has changed: restart to apply it", old.Listen[i].Address)
 		}
+	}
+	if a, b := old.Lookup.Cache, next.Lookup.Cache; a.File != b.File || a.FileEntries != b.FileEntries {
+		return errors.New("the file of the lookup cache or its size has changed: restart to apply it")
 	}
 	if !sameSpool(old.Spool, next.Spool) {
 		return errors.New("the spool's folder, key, size or deliveries have changed: restart to apply it")
@@ -283,6 +292,9 @@ func (s *server) stop() error {
 		r.close() // ends the probe too
 	}
 	s.retired.close()
+	if s.cacheFile != nil {
+		err = errors.Join(err, s.cacheFile.Close())
+	}
 	s.background.Wait()
 	if s.known != nil {
 		err = errors.Join(err, s.known.Close())
