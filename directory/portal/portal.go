@@ -271,6 +271,7 @@ func attachment(c keydb.Certificate, ending string) string {
 
 // found is one certificate as a person reads it.
 type found struct {
+	Name            string // the common name, for the headline
 	Subject, Issuer string
 	Until, From     string
 	Soon            bool // it ends within a month
@@ -283,6 +284,17 @@ type found struct {
 	CER, PEM        string // links
 }
 
+// commonName is the CN of a distinguished name as RFC 4514 writes it, or all of
+// the name when there is none that is plain.
+func commonName(dn string) string {
+	for part := range strings.SplitSeq(dn, ",") {
+		if name, ok := strings.CutPrefix(part, "CN="); ok && !strings.ContainsAny(name, `\+"`) {
+			return name
+		}
+	}
+	return dn
+}
+
 func (p *Portal) describe(c keydb.Certificate, a address.Address, t texts) (found, error) {
 	cert, err := certificate.Parse(c.DER)
 	if err != nil {
@@ -290,7 +302,7 @@ func (p *Portal) describe(c keydb.Certificate, a address.Address, t texts) (foun
 	}
 	left := int(cert.NotAfter.Sub(p.opts.Clock()).Hours() / 24)
 	f := found{
-		Subject: cert.Subject, Issuer: cert.Issuer, From: t.date(cert.NotBefore), Until: t.date(cert.NotAfter),
+		Name: commonName(cert.Subject), Subject: cert.Subject, Issuer: cert.Issuer, From: t.date(cert.NotBefore), Until: t.date(cert.NotAfter),
 		Soon: left < 30, Left: t.days(left), Key: cert.KeyName, Origin: t.Origins[c.Origin], Seen: t.date(c.LastSeen),
 	}
 	if cert.Serial != nil {

@@ -1,0 +1,150 @@
+package portal_test
+
+import (
+	"bytes"
+	"context"
+	"os"
+	"path/filepath"
+	"testing"
+
+	"github.com/chromedp/cdproto/browser"
+	"github.com/chromedp/cdproto/emulation"
+	"github.com/chromedp/chromedp"
+
+	"sealpost/internal/testkit"
+)
+
+// audit looks at the page as a person with a screen reader, a keyboard or weak
+// eyes meets it, and lists what stands in the way: WCAG 2.1 on names, labels,
+// headings, unique ids, language, contrast (4.5:1) and reflow.
+const audit = `(() => {
+  const wrong = [];
+  const rgb = s => (s.match(/[\d.]+/g) || []).map(Number);
+  const light = c => { const [r, g, b] = c.map(v => { v /= 255; return v <= 0.04045 ? v / 12.92 : Math.pow((v + 0.055) / 1.055, 2.4) }); return 0.2126 * r + 0.7152 * g + 0.0722 * b };
+  const ground = e => { for (; e; e = e.parentElement) { const c = rgb(getComputedStyle(e).backgroundColor); if (c.length < 4 || c[3] > 0) return c.slice(0, 3) } return [255, 255, 255] };
+  if (!document.documentElement.lang) wrong.push('no language');
+  if (!document.title) wrong.push('no title');
+  if (document.querySelectorAll('h1').length !== 1) wrong.push('not one h1');
+  if (document.querySelectorAll('main').length !== 1) wrong.push('not one main');
+  let level = 0;
+  for (const h of document.querySelectorAll('h1,h2,h3,h4')) { const n = +h.tagName[1]; if (n > level + 1) wrong.push('heading skips to ' + h.textContent); level = n }
+  const ids = [...document.querySelectorAll('[id]')].map(e => e.id);
+  if (new Set(ids).size !== ids.length) wrong.push('an id stands twice');
+  for (const e of document.querySelectorAll('[aria-describedby],[aria-labelledby]')) for (const id of ((e.getAttribute('aria-describedby') || '') + ' ' + (e.getAttribute('aria-labelledby') || '')).trim().split(/\s+/)) if (!document.getElementById(id)) wrong.push('no element ' + id);
+  for (const e of document.querySelectorAll('input:not([type=hidden])')) if (!e.labels.length) wrong.push('input without a label');
+  for (const e of document.querySelectorAll('a,button')) if (!e.textContent.trim() && !e.getAttribute('aria-label')) wrong.push('a link without words');
+  for (const e of document.querySelectorAll('img')) if (!e.hasAttribute('alt')) wrong.push('an image without alt');
+  const walk = document.createTreeWalker(document.body, NodeFilter.SHOW_TEXT);
+  for (let n; n = walk.nextNode();) {
+    const e = n.parentElement;
+    if (!n.textContent.trim() || !e.getClientRects().length) continue;
+    const a = light(rgb(getComputedStyle(e).color).slice(0, 3)), b = light(ground(e));
+    const ratio = (Math.max(a, b) + 0.05) / (Math.min(a, b) + 0.05);
+    if (ratio < 4.5) wrong.push('contrast ' + ratio.toFixed(2) + ': ' + n.textContent.trim().slice(0, 40));
+  }
+  if (document.documentElement.scrollWidth > innerWidth) wrong.push('wider than the window: ' + document.documentElement.scrollWidth);
+  for (const e of document.querySelectorAll('button,.button,input:not([type=hidden])')) { const r = e.getBoundingClientRect(); if (r.height < 24) wrong.push('too small to touch') }
+  return wrong;
+})()`
+
+// The page in a real browser: found and not found, on a wide and a narrow
+// screen, by day and by night, with the keyboard, in both languages.
+func TestInChromium(t *testing.T) {
+	b := testkit.Chromium(t)
+	s, anna := start(t, nil)
+	run := func(steps ...chromedp.Action[chromedp.Void]) {
+		t.Helper()
+		if err := chromedp.Do(b, steps...); err != nil {
+			t.Fatal(err)
+		}
+	}
+	inspect := func(name string) {
+		t.Helper()
+		wrong, err := chromedp.Run(b, chromedp.Evaluate[[]string](audit))
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, w := range wrong {
+			t.Errorf("%s: %s", name, w)
+		}
+		picture(t, b, name)
+	}
+	text := func(selector string) string {
+		t.Helper()
+		out, err := chromedp.Run(b, chromedp.Text(chromedp.CSS(selector)))
+		if err != nil {
+			t.Fatal(err)
+		}
+		return out
+	}
+	for _, scheme := range []string{"light", "dark"} {
+		if _, err := chromedp.Call(b, emulation.SetEmulatedMedia, emulation.SetEmulatedMediaParams{
+			Features: []*emulation.MediaFeature{{Name: "prefers-color-scheme", Value: scheme}}}); err != nil {
+			t.Fatal(err)
+		}
+		for device, width := range map[string]int64{"desktop": 1200, "phone": 320} {
+			name := scheme + "-" + device
+			run(chromedp.EmulateViewport(width, 900), chromedp.Navigate(s.URL), chromedp.WaitVisible(chromedp.CSS("#email")))
+			inspect(name + "-empty")
+			run(chromedp.SendKeys(chromedp.CSS("#email"), "anna@example.org\r"), chromedp.WaitVisible(chromedp.CSS("dl")))
+			if got := text("article h3"); got != "Anna Example" {
+				t.Errorf("%s: %q", name, got)
+			}
+			inspect(name + "-found")
+			run(chromedp.SetValue(chromedp.CSS("#email"), "nobody@example.org"), chromedp.Click(chromedp.CSS("button")), chromedp.WaitVisible(chromedp.CSS(".empty")))
+			inspect(name + "-unknown")
+			run(chromedp.Navigate(s.URL+"/?email=anna@example.org&lang=zh"), chromedp.WaitVisible(chromedp.CSS("dl")))
+			inspect(name + "-chinese")
+		}
+	}
+	if got := b.Trouble(); len(got) > 0 {
+		t.Errorf("the console says: %q", got)
+	}
+	run(chromedp.Navigate(s.URL), chromedp.SendKeys(chromedp.CSS("#email"), "anna\r"), chromedp.WaitVisible(chromedp.CSS("#trouble")))
+	inspect("wrong")
+	if got := downloaded(t, b, s.URL); !bytes.Equal(got, anna.Cert.Raw) {
+		t.Errorf("%d bytes were saved, and they are not the certificate", len(got))
+	}
+	if strayed := b.Strayed(s.URL); len(strayed) > 0 {
+		t.Errorf("the page went elsewhere: %q", strayed)
+	}
+}
+
+// downloaded saves the first certificate as a person does, by the link.
+func downloaded(t *testing.T, b *testkit.Browser, url string) []byte {
+	t.Helper()
+	dir := t.TempDir()
+	if _, err := chromedp.CallBrowser(b, browser.SetDownloadBehavior, browser.SetDownloadBehaviorParams{
+		Behavior: browser.SetDownloadBehaviorBehaviorAllow, DownloadPath: dir}); err != nil {
+		t.Fatal(err)
+	}
+	if err := chromedp.Do(b, chromedp.Navigate(url+"/?email=anna@example.org"), chromedp.Click(chromedp.CSS(".actions .button"))); err != nil {
+		t.Fatal(err)
+	}
+	var saved []byte
+	testkit.Poll(t, "the download", func() bool {
+		names, err := filepath.Glob(filepath.Join(dir, "certificate-*.cer"))
+		if err != nil || len(names) != 1 {
+			return false
+		}
+		saved, err = os.ReadFile(names[0])
+		return err == nil && len(saved) > 0
+	})
+	return saved
+}
+
+// picture keeps what was seen where SEALPOST_TEST_PICTURES says, to look at.
+func picture(t *testing.T, ctx context.Context, name string) {
+	t.Helper()
+	dir := os.Getenv("SEALPOST_TEST_PICTURES")
+	if dir == "" {
+		return
+	}
+	png, err := chromedp.Run(ctx, chromedp.FullScreenshot(100))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := os.WriteFile(filepath.Join(dir, name+".png"), png, 0o644); err != nil {
+		t.Fatal(err)
+	}
+}
