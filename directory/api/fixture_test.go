@@ -100,7 +100,7 @@ func parse(t testing.TB, der []byte) *certificate.Certificate {
 	return cert
 }
 
-// A fakeHarvester learns the certificate that the message is, for the address
+// A fakeHarvester learns the certificate that the message is (PEM), for the address
 // in it; a message of "refuse" teaches nothing, one of "broken" fails.
 type fakeHarvester struct{}
 
@@ -115,12 +115,12 @@ func (fakeHarvester) Read(_ context.Context, r io.Reader) (harvest.Learned, erro
 	case string(body) == "panic":
 		panic("a mistake")
 	}
-	cert, err := certificate.Parse(body)
+	certs, err := certificate.ParseAll(body)
 	if err != nil {
 		return harvest.Learned{}, err
 	}
-	addr, err := address.Parse(cert.Addresses[0])
-	return harvest.Learned{Address: addr, Certificate: cert, MessageID: "<1@example.org>", SigningTime: time.Now()}, err
+	addr, err := address.Parse(certs[0].Addresses[0])
+	return harvest.Learned{Address: addr, Certificate: certs[0], MessageID: "<1@example.org>", SigningTime: time.Now()}, err
 }
 
 // An answer is what came back.
