@@ -24,6 +24,23 @@ type Trust struct {
 	// Hazard: where the two are different mailboxes, one reads the other's mail.
 	FoldLocalPart bool `yaml:"fold_local_part" default:"false"`
 
+	// Whether anna+bills@ may be sealed to the certificate of anna@ when there is
+	// none for anna+bills@ itself. More: docs/addresses.md.
+	// Hazard: some servers deliver the two to different people.
+	TagFallback bool `yaml:"tag_fallback" default:"false"`
+
+	// Whether an address that stands in the subject of a certificate counts, where
+	// its subject alternative name has none. Such certificates are old.
+	// Hazard: authorities are not bound to verify what stands in the subject.
+	SubjectAddress bool `yaml:"subject_address" default:"false"`
+
+	// Whether a message to a mailbox that has no certificate is sealed to the one
+	// certificate of its domain, `domain-confidentiality-authority@DOMAIN`, which
+	// the recipient's gateway opens. More: docs/addresses.md.
+	// Hazard: behind that gateway the mail travels in the clear, and whoever holds
+	// the key reads the mail of the whole domain.
+	AllowDomainCertificate bool `yaml:"allow_domain_certificate" default:"false"`
+
 	// What happens when a source that vouches itself has another key for an
 	// address while the one in use is still valid. `accept`: the new one is used
 	// from now on. `hold`: the old one stays in use until somebody says

@@ -7,6 +7,7 @@ import (
 	"testing"
 	"time"
 
+	"sealpost/internal/address"
 	"sealpost/internal/reason"
 	"sealpost/internal/testkit"
 	"sealpost/lookup"
@@ -34,6 +35,10 @@ func fill(v reflect.Value) {
 	case reflect.Struct:
 		if v.Type() == reflect.TypeFor[time.Time]() {
 			v.Set(reflect.ValueOf(time.Unix(1700000000, 123456789).UTC()))
+			return
+		}
+		if v.Type() == reflect.TypeFor[address.Address]() {
+			v.Set(reflect.ValueOf(mustParse("other@example.org")))
 			return
 		}
 		for i := range v.NumField() {

@@ -5,7 +5,7 @@
 // certificates, NewTrusted judges what one of them found, NewChain asks several, in order or at
 // once, NewCache remembers. They are put together from the inside out:
 //
-//	cache( chain( trusted(files), trusted(http) ) )
+//	fallback( cache( chain( trusted(files), trusted(http) ) ) )
 //
 // An answer has one of three outcomes, and the difference between two of them
 // is what the package is about: None is said with authority, Unavailable is
@@ -94,24 +94,26 @@ type Asked struct {
 	Source  string
 	Outcome Outcome
 	Took    time.Duration
-	Err     error    // why it was Unavailable, or what part of its answer could not be read
-	Notes   []string // what it has that is no certificate to seal to
+	Err     error           // why it was Unavailable, or what part of its answer could not be read
+	Notes   []string        // what it has that is no certificate to seal to
+	Instead address.Address // for which it was asked, when not for the address itself: see NewFallback
 }
 
 // An Answer is the result of a lookup. Its slices are shared between callers
 // and must not be changed.
 type Answer struct {
 	Outcome    Outcome
-	Candidates []Candidate   // usable and refused ones, also beside None and Unavailable
-	Source     string        // name of the source that decided, the first one when several found; empty where none did
-	Err        error         // why Unavailable or Stale; with Found or None, what could not be read beside it
-	Partial    bool          // Found, but a source that was asked was unavailable, and may know more
-	Notes      []string      // for people: what one source has that is no certificate to seal to, and puts nothing in doubt
-	Reason     reason.Token  // why not Found; the nearest to being usable, when several were refused
-	Stale      bool          // from the cache, past its time, because Err kept a fresh one away
-	At         time.Time     // when it was obtained from the sources; set by NewCache
-	Took       time.Duration // how long the sources took
-	Asked      []Asked       // each source that was asked, in order
+	Candidates []Candidate     // usable and refused ones, also beside None and Unavailable
+	Instead    address.Address // when Found: whose certificates these are, when not the address's own; see NewFallback
+	Source     string          // name of the source that decided, the first one when several found; empty where none did
+	Err        error           // why Unavailable or Stale; with Found or None, what could not be read beside it
+	Partial    bool            // Found, but a source that was asked was unavailable, and may know more
+	Notes      []string        // for people: what one source has that is no certificate to seal to, and puts nothing in doubt
+	Reason     reason.Token    // why not Found; the nearest to being usable, when several were refused
+	Stale      bool            // from the cache, past its time, because Err kept a fresh one away
+	At         time.Time       // when it was obtained from the sources; set by NewCache
+	Took       time.Duration   // how long the sources took
+	Asked      []Asked         // each source that was asked, in order
 }
 
 // failed is the answer Unavailable.

@@ -23,6 +23,12 @@ type TrustOptions struct {
 	// when none names the address exactly. Hazard: where the two are different
 	// mailboxes, one reads the other's mail.
 	FoldLocal bool
+	// SubjectAddress lets an address in the subject count where the subject
+	// alternative name has none, as in certificates of before RFC 2632.
+	SubjectAddress bool
+	// WholeDomain lets a certificate for a whole domain count as one for its
+	// DomainAuthority. See NewFallback.
+	WholeDomain bool
 	// Pins name, under the Key of an address, the one certificate that is used
 	// for it, by the SHA-256 of its DER. It needs nobody else to vouch for it, and
 	// no other is used.

@@ -30,7 +30,7 @@ type judgement struct {
 	ctx      context.Context // how long may be waited for what others know
 	addr     address.Address
 	now      time.Time
-	named    bool    // some certificate is for the address, in whatever case
+	named    bool    // some certificate is about the address: in whatever case, in its subject, or for its whole domain
 	folded   bool    // none is for it exactly, and the operator allows another case
 	issuers  issuers // when there are roots: the authorities' certificates in the answer
 	verified int     // certificates for which a chain was asked
@@ -51,12 +51,9 @@ func newJudgement(ctx context.Context, t *Trusted, addr address.Address, candida
 	j := &judgement{Trusted: t, ctx: ctx, addr: addr, now: t.opts.Clock()}
 	exactly := false
 	for _, c := range candidates {
-		switch names(c.Cert, addr) {
-		case exact:
-			exactly, j.named = true, true
-		case otherCase:
-			j.named = true
-		}
+		how := j.naming(c.Cert)
+		exactly = exactly || how == exact
+		j.named = j.named || how != notAtAll
 	}
 	j.folded = t.opts.FoldLocal && !exactly
 	if t.roots != nil {
@@ -69,8 +66,11 @@ func newJudgement(ctx context.Context, t *Trusted, addr address.Address, candida
 // the dates last but one, and the chain, which costs most, last.
 func (j *judgement) verdict(candidate Candidate) ruling {
 	c := candidate.Cert
+	if no := j.checkCA(candidate); no != nil {
+		return ruling{no: no}
+	}
 	for _, check := range []func(*certificate.Certificate) *refusal{
-		j.checkCA, j.checkAddress, j.checkPin, j.checkKey, j.checkUsage, j.checkStrength, checkExtensions, j.checkDates,
+		j.checkAddress, j.checkPin, j.checkKey, j.checkUsage, j.checkStrength, checkExtensions, j.checkDates,
 	} {
 		if no := check(c); no != nil {
 			return ruling{no: no}
@@ -79,7 +79,7 @@ func (j *judgement) verdict(candidate Candidate) ruling {
 	if _, pinned := j.opts.Pins[j.addr.Key()]; pinned {
 		return ruling{until: c.NotAfter, vouch: Itself, pinned: true}
 	}
-	if j.opts.Vouch == Itself && !candidate.NeedsPKI {
+	if j.vouched(candidate) {
 		return ruling{until: c.NotAfter, vouch: Itself}
 	}
 	if j.roots == nil {
@@ -95,56 +95,6 @@ func (j *judgement) checkPin(c *certificate.Certificate) *refusal {
 		return refuse(reason.CertificateNotPinned, "is not the one that trust.pins names for this address (SHA-256 %s)", pin)
 	}
 	return nil
-}
-
-func (j *judgement) checkCA(c *certificate.Certificate) *refusal {
-	if c.IsCA {
-		return refuse(reason.CertificateCA, "belongs to a certification authority, not to a mailbox")
-	}
-	return nil
-}
-
-// How a certificate names an address.
-const (
-	notAtAll = iota
-	otherCase
-	exact
-)
-
-// names compares with every address in the subject alternative name (RFC 8550
-// section 3, RFC 9598 section 5): the domain in its one form, so that both
-// spellings of an IDN are equal, and the local part exactly, or but for case.
-func names(c *certificate.Certificate, addr address.Address) int {
-	best := notAtAll
-	for _, s := range c.Addresses {
-		a, err := address.Parse(s)
-		if err != nil || a.ASCIIDomain() != addr.ASCIIDomain() {
-			continue
-		}
-		if a.Local() == addr.Local() {
-			return exact
-		}
-		if strings.EqualFold(a.Local(), addr.Local()) {
-			best = otherCase
-		}
-	}
-	return best
-}
-
-func (j *judgement) checkAddress(c *certificate.Certificate) *refusal {
-	const token = reason.CertificateAddress
-	how := names(c, j.addr)
-	switch {
-	case how == exact, how == otherCase && j.folded:
-		return nil
-	case how == otherCase:
-		return refuse(token, "is for %s, which differs from %s in upper and lower case", list(c.Addresses), j.addr)
-	case len(c.Addresses) > 0:
-		return refuse(token, "is for %s, not for %s", list(c.Addresses), j.addr)
-	case len(c.SubjectAddresses) > 0:
-		return refuse(token, "names %s in its subject only; what counts is the subject alternative name", list(c.SubjectAddresses))
-	}
-	return refuse(token, "names no mail address at all")
 }
 
 // list writes a few names; they come from strangers, so quoted where odd.

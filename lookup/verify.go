@@ -65,7 +65,7 @@ func (j *judgement) chains(x *x509.Certificate, c *certificate.Certificate) ([][
 	if err != nil {
 		return nil, j.explain(err, c, known)
 	}
-	unseen := slices.DeleteFunc(slices.Clone(c.Addresses), func(a string) bool { return slices.Contains(x.EmailAddresses, a) })
+	unseen := slices.DeleteFunc(slices.Clone(addressesOf(c)), func(a string) bool { return slices.Contains(x.EmailAddresses, a) })
 	chains = slices.DeleteFunc(chains, func(chain []*x509.Certificate) bool { return !constraintsAllow(chain, unseen) })
 	if len(chains) == 0 {
 		return nil, refuse(reason.CertificateUntrusted, "names a mailbox that its issuer may not certify")

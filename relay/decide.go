@@ -34,6 +34,7 @@ type Decision struct {
 	Certificates []*certificate.Certificate // Sealed: the keys the copy is sealed to
 	Keys         []cms.Recipient            // Sealed: the same, ready to use
 	Cipher       cms.Cipher                 // Sealed
+	Instead      address.Address            // Sealed: whose certificates these are, when not the recipient's own
 	Clearance    policy.Clearance           // Passed
 	Err          *reply.Error               // Refused, Deferred: the answer to the client
 }
@@ -136,7 +137,7 @@ func (d *Decider) apply(r *policy.Rule, to address.Address, answer lookup.Answer
 }
 
 func (d *Decider) seal(r *policy.Rule, to address.Address, answer lookup.Answer) Decision {
-	out := Decision{Rule: r, Action: Sealed}
+	out := Decision{Rule: r, Action: Sealed, Instead: answer.Instead}
 	var last error
 	for _, c := range answer.Usable(d.MaxCertificates) {
 		key, err := cms.NewRecipient(c, d.Keys)

@@ -26,6 +26,7 @@ type logLine struct {
 	asIs        bool
 	certificate string
 	cipher      string
+	instead     address.Address // whose certificate it is, when not that of to
 	err         *reply.Error
 	attempts    int       // out of the queue, this one included
 	next        time.Time // of the next attempt
@@ -33,7 +34,7 @@ type logLine struct {
 
 // write uses the names that Postfix has where Postfix has them.
 func (l logLine) write(log *slog.Logger, now time.Time) {
-	attrs := append(make([]slog.Attr, 0, 15),
+	attrs := append(make([]slog.Attr, 0, 16),
 		slog.String("id", l.id),
 		slog.String("to", "<"+l.to.String()+">"),
 		slog.String("relay", l.relay),
@@ -48,6 +49,9 @@ func (l logLine) write(log *slog.Logger, now time.Time) {
 	}
 	if l.cipher != "" {
 		attrs = append(attrs, slog.String("certificate", l.certificate), slog.String("cipher", l.cipher))
+	}
+	if !l.instead.IsNull() {
+		attrs = append(attrs, slog.String("certificate_of", "<"+l.instead.String()+">"))
 	}
 	if l.attempts > 0 {
 		attrs = append(attrs, slog.Int("attempts", l.attempts))

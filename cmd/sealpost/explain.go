@@ -116,6 +116,7 @@ type explanation struct {
 	Reason    string   `json:"reason,omitempty"`
 	Cipher    string   `json:"cipher,omitempty"`
 	Keys      []string `json:"certificates,omitempty"`
+	Instead   string   `json:"certificates_of,omitempty"`
 	AfterData string   `json:"after_data,omitempty"` // where only the header decides: the answer then
 	Pending   []string `json:"pending_rules,omitempty"`
 	Parcel    string   `json:"parcel,omitempty"`
@@ -152,7 +153,7 @@ func (e *explanation) decision(d relay.Decision, atRcpt *reply.Error) {
 			e.AfterData = d.Err.Tagged().String()
 		}
 	case d.Action == relay.Sealed:
-		e.Cipher = d.Cipher.String()
+		e.Cipher, e.Instead = d.Cipher.String(), d.Instead.String()
 		e.Parcel = "a copy of its own, sealed"
 		for _, c := range d.Certificates {
 			f := c.Fingerprint()
@@ -181,6 +182,7 @@ func printExplanations(w io.Writer, all []explanation, header bool) {
 		for _, k := range e.Keys {
 			line("certificate", k)
 		}
+		line("instead", e.Instead)
 		line("after DATA", e.AfterData)
 		if len(e.Pending) > 0 && !header {
 			line("note", "the header decides between the rules "+strings.Join(e.Pending, ", ")+"; name its fields with --header")

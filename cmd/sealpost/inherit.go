@@ -71,7 +71,7 @@ func (r *rooms) inherit(old *rooms, before, now *config.Lookup) {
 		theirs.Exchange(r.source, r.isWithdrawn)
 		old.handedOn = true
 		r.cache.Store(theirs)
-		r.settings.Decider.Directory = theirs
+		r.settings.Decider.Directory = r.standIns(theirs)
 		mine.Close()
 		return
 	}

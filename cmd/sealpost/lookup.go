@@ -41,7 +41,7 @@ func (c lookupCommand) Run(ctx context.Context, s streams) error {
 		if err != nil {
 			return usageError{fmt.Errorf("%s: %w", text, err)}
 		}
-		report := newLookupReport(a, r.source.Lookup(ctx, a), r.settings.Decider)
+		report := newLookupReport(a, r.standIns(r.source).Lookup(ctx, a), r.settings.Decider)
 		found = found && report.Outcome == lookup.Found.String()
 		if c.JSON {
 			if err := json.NewEncoder(s.Out).Encode(report); err != nil {
@@ -63,13 +63,15 @@ type lookupReport struct {
 	Outcome      string              `json:"outcome"` // found, none, unavailable
 	Reason       string              `json:"reason,omitempty"`
 	Error        string              `json:"error,omitempty"`
-	Cipher       string              `json:"cipher,omitempty"` // content encryption that would be chosen
+	Cipher       string              `json:"cipher,omitempty"`          // content encryption that would be chosen
+	Instead      string              `json:"certificates_of,omitempty"` // the address whose certificates stand in for those of this one
 	Sources      []sourceReport      `json:"sources"`
 	Certificates []certificateReport `json:"certificates"`
 }
 
 type sourceReport struct {
 	Name    string   `json:"name"`
+	Instead string   `json:"asked_for,omitempty"` // when not for the address itself
 	Outcome string   `json:"outcome"`
 	Seconds float64  `json:"seconds"`
 	Error   string   `json:"error,omitempty"`
@@ -103,12 +105,13 @@ func newLookupReport(a address.Address, answer lookup.Answer, d *relay.Decider) 
 		out.Error = answer.Err.Error()
 	}
 	for _, s := range answer.Asked {
-		r := sourceReport{Name: s.Source, Outcome: s.Outcome.String(), Seconds: s.Took.Seconds(), Notes: s.Notes}
+		r := sourceReport{Name: s.Source, Outcome: s.Outcome.String(), Seconds: s.Took.Seconds(), Notes: s.Notes, Instead: s.Instead.String()}
 		if s.Err != nil {
 			r.Error = s.Err.Error()
 		}
 		out.Sources = append(out.Sources, r)
 	}
+	out.Instead = answer.Instead.String()
 	used := map[*certificate.Certificate]bool{}
 	chosen := answer.Usable(d.MaxCertificates)
 	for _, c := range chosen {
@@ -145,6 +148,9 @@ func (r lookupReport) print(w io.Writer) {
 	fmt.Fprintf(w, "%s: %s\n", r.Address, r.headline())
 	for _, s := range r.Sources {
 		fmt.Fprintf(w, "  source %-16s %-12s %6.0f ms", s.Name, s.Outcome, s.Seconds*1000)
+		if s.Instead != "" {
+			fmt.Fprintf(w, "  for %s", s.Instead)
+		}
 		if s.Error != "" {
 			fmt.Fprintf(w, "  %s", s.Error)
 		}
@@ -162,6 +168,9 @@ func (r lookupReport) print(w io.Writer) {
 func (r lookupReport) headline() string {
 	switch r.Outcome {
 	case "found":
+		if r.Instead != "" {
+			return "mail is sealed with " + r.Cipher + " to the certificate of " + r.Instead
+		}
 		return "mail is sealed with " + r.Cipher
 	case "none":
 		return "no usable certificate (" + r.Reason + ")"

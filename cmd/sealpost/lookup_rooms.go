@@ -18,6 +18,9 @@ func (r *rooms) openLookup(cfg *config.Config, log *slog.Logger) error {
 		r.source = noSource{}
 		return nil
 	}
+	r.fallback = lookup.FallbackOptions{
+		Tag: cfg.Trust.TagFallback, WholeDomain: cfg.Trust.AllowDomainCertificate, Pins: cfg.Trust.PinnedCertificates(),
+	}
 	var err error
 	if r.roots, err = readRoots(cfg.Trust.Roots); err != nil {
 		return err
@@ -35,6 +38,7 @@ func (r *rooms) openLookup(cfg *config.Config, log *slog.Logger) error {
 		trust := lookup.TrustOptions{
 			Roots: r.roots, SystemRoots: cfg.Trust.SystemRoots,
 			MinRSABits: cfg.Trust.MinRSABits, FoldLocal: cfg.Trust.FoldLocalPart, Pins: cfg.Trust.PinnedCertificates(),
+			SubjectAddress: cfg.Trust.SubjectAddress, WholeDomain: cfg.Trust.AllowDomainCertificate,
 		}
 		if s.Trust == "source" {
 			trust.Vouch = lookup.Itself
@@ -109,6 +113,11 @@ func (r *rooms) openCache(whole *config.Config) (err error) {
 		}
 	})
 	return nil
+}
+
+// standIns puts around a source the addresses that may stand in for others.
+func (r *rooms) standIns(source lookup.Source) lookup.Source {
+	return lookup.NewFallback(source, r.fallback)
 }
 
 // off is how the cache spells the configuration's 0.

@@ -30,7 +30,8 @@ type rooms struct {
 	known     *lookup.KeyFile   // with trust.known_keys; the server's own outlives these rooms
 	keyring   *lookup.Keyring
 	settings  *relay.Settings
-	source    lookup.Source // the chain without the cache in front
+	source    lookup.Source          // the chain without the cache in front
+	fallback  lookup.FallbackOptions // around it
 	chain     *lookup.Chain
 	cache     atomic.Pointer[lookup.Cache] // nil: nothing is remembered
 	handedOn  bool                         // the cache now belongs to the rooms that replaced these
@@ -68,9 +69,9 @@ func (r *rooms) open(cfg *config.Config, log *slog.Logger) error {
 	if err != nil {
 		return err
 	}
-	decider.Directory = r.source
+	decider.Directory = r.standIns(r.source)
 	if cache := r.cache.Load(); cache != nil {
-		decider.Directory = cache
+		decider.Directory = r.standIns(cache)
 	}
 	r.settings = &relay.Settings{
 		Decider: decider, Upstream: r.upstream, Drop: cfg.SMIME.Drop, Networks: map[string][]netip.Prefix{},

@@ -203,11 +203,14 @@ func (a Address) Key() string {
 	if a.IsNull() {
 		return ""
 	}
-	local := a.local
-	if !isASCII(local) {
-		local = norm.NFC.String(local)
+	return quoteLocal(normal(a.local)) + "@" + a.ascii
+}
+
+func normal(local string) string {
+	if isASCII(local) {
+		return local
 	}
-	return quoteLocal(local) + "@" + a.ascii
+	return norm.NFC.String(local)
 }
 
 func quoteLocal(local string) string {
