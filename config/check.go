@@ -33,6 +33,7 @@ func check(c *Config, f *findings, around surroundings) {
 	k.trust()
 	k.policy()
 	k.spool()
+	k.control()
 	k.directory()
 }
 

@@ -3,9 +3,11 @@ package config
 import (
 	"net"
 	"net/netip"
+	"path/filepath"
 	"strings"
 
 	"sealpost/internal/address"
+	"sealpost/relay/spool"
 )
 
 // complete fills in the defaults that depend on other keys or on the machine.
@@ -26,6 +28,9 @@ func complete(c *Config, f *findings, around surroundings) {
 		if c.Spool != nil {
 			c.OnTrouble = "spool"
 		}
+	}
+	if c.Control == "" && c.Spool != nil && c.Spool.Dir != "" {
+		c.Control = Path(filepath.Join(string(c.Spool.Dir), spool.SocketName))
 	}
 	for i := range c.Upstream {
 		u := &c.Upstream[i]

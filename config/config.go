@@ -61,6 +61,13 @@ type Config struct {
 	// The public-key directory, where this process is to run one.
 	Directory *Directory `yaml:"directory"`
 
+	// The socket at which the running server answers `sealpost queue`, `keys`
+	// and `lookup`. It is made at the start, for the user of the server (and
+	// root) alone; its folder must be there. Default: `control.sock` in `spool.dir`
+	// where there is a section `spool`; otherwise there is none, and those commands
+	// know only what is in files.
+	Control Path `yaml:"control"`
+
 	// The HTTP endpoint for monitoring.
 	Metrics Metrics `yaml:"metrics"`
 

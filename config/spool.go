@@ -3,8 +3,10 @@ package config
 import (
 	"errors"
 	"os"
+	"path/filepath"
 	"time"
 
+	"sealpost/relay/control"
 	"sealpost/relay/spool"
 )
 
@@ -89,5 +91,27 @@ func (k *checker) spool() {
 	}
 	if _, err := spool.LoadKey(string(s.KeyFile)); err != nil {
 		k.wrong("spool.key_file", "%s", err)
+	}
+}
+
+// control checks the socket, which the spool has a place for.
+func (k *checker) control() {
+	path := k.config.Control
+	if path == "" {
+		return
+	}
+	key, remedy := "control", "choose a shorter one"
+	if !k.has(key) {
+		key, remedy = "spool.dir", "choose a shorter one, or write control: with a path of its own"
+	} else if len(k.config.Listen) == 0 {
+		k.wrong(key, "has no meaning without listen: leave it out")
+		return
+	} else if s := k.config.Spool; s == nil || filepath.Dir(string(path)) != string(s.Dir) {
+		k.parent(key, path)
+	} else if filepath.Base(string(path)) != spool.SocketName {
+		k.wrong(key, "is in spool.dir, which is for the spool alone: choose another folder, or leave it out")
+	}
+	if err := control.CheckPath(string(path)); err != nil {
+		k.wrong(key, "%s has a longer path than a socket may have: %s", path, remedy)
 	}
 }

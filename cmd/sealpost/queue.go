@@ -50,7 +50,7 @@ func (a spoolAccess) open(ctx context.Context, s streams) (*openQueue, error) {
 	if cfg.Spool == nil {
 		return nil, usageError{fmt.Errorf("%s: there is no section spool, so nothing ever waits here", a.Config)}
 	}
-	client, err := control.Dial(ctx, string(cfg.Spool.Dir))
+	client, err := control.Dial(ctx, string(cfg.Control))
 	if err == nil {
 		return &openQueue{Queue: client, running: true, close: client.Close}, nil
 	}

@@ -4,21 +4,8 @@ import (
 	"context"
 
 	"sealpost/internal/address"
-	"sealpost/relay/control"
 	"sealpost/relay/queue"
 )
-
-// startControl lets `sealpost queue` ask the running server; nil without a
-// spool.
-func (s *server) startControl() (*control.Server, error) {
-	if s.waiting == nil {
-		return nil, nil
-	}
-	forget := func(a address.Address) { s.rooms.Load().forget(a) }
-	return control.Listen(control.Options{
-		Dir: string(s.config.Spool.Dir), Queue: operated{s.waiting.engine, forget}, Log: s.log,
-	})
-}
 
 // operated is the queue under an operator's hand.
 type operated struct {
@@ -40,12 +27,4 @@ func (q operated) Retry(ctx context.Context, f queue.Filter) (queue.Changed, err
 		}
 	}
 	return q.Engine.Retry(ctx, f)
-}
-
-// stopControl ends what startControl began.
-func (s *server) stopControl(ctx context.Context) error {
-	if s.control == nil {
-		return nil
-	}
-	return s.control.Stop(ctx)
 }

@@ -34,7 +34,7 @@ type server struct {
 	directory  *directoryDoor    // nil without one
 	known      *lookup.KeyFile   // nil without trust.known_keys
 	waiting    *waitingRoom      // nil without a spool
-	control    *control.Server   // nil without a spool
+	control    *control.Server   // nil without one in the configuration
 	retired    retirees
 	doors      []*door
 	monitor    *monitor
@@ -252,6 +252,9 @@ func fixed(old, next *config.Config) error {
 	}
 	if !sameSpool(old.Spool, next.Spool) {
 		return errors.New("the spool's folder, key, size or deliveries have changed: restart to apply it")
+	}
+	if old.Control != next.Control {
+		return errors.New("control has changed: restart to apply it")
 	}
 	if old.Trust.KnownKeys != next.Trust.KnownKeys {
 		return errors.New("trust.known_keys has changed: restart to apply it")

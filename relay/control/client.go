@@ -20,15 +20,14 @@ import (
 // ErrNoServer is the error of Dial when no server listens.
 var ErrNoServer = errors.New("no server is running")
 
-// A Client asks the server that has a spool. Its methods are those of
-// queue.Engine.
+// A Client asks a running server. Its methods are those of queue.Engine; what
+// else a server can be asked goes through Ask.
 type Client struct{ http *http.Client }
 
-// Dial finds the server that has the spool in dir; ErrNoServer when there is
-// none. The Client is to be closed.
-func Dial(ctx context.Context, dir string) (*Client, error) {
-	path, err := socketPath(dir)
-	if err != nil {
+// Dial finds the server behind a socket; ErrNoServer when there is none. The
+// Client is to be closed.
+func Dial(ctx context.Context, path string) (*Client, error) {
+	if err := CheckPath(path); err != nil {
 		return nil, fmt.Errorf("%w: %w", ErrNoServer, err) // for no server can have it
 	}
 	dial := func(ctx context.Context, _, _ string) (net.Conn, error) {
@@ -51,13 +50,30 @@ func (c *Client) Close() error {
 	return nil
 }
 
-// ask sends a query; the answer is 200.
+// ask sends a query about the queue; the answer is 200.
 func (c *Client) ask(ctx context.Context, path string, q query) (io.ReadCloser, error) {
-	body, err := json.Marshal(q)
+	body, err := c.post(ctx, path, q)
+	if refused := (*refusal)(nil); errors.As(err, &refused) && refused.status == http.StatusNotFound && path == pathShow {
+		return nil, fmt.Errorf("%s: %w", q.ID, spool.ErrNotFound)
+	}
+	return body, err
+}
+
+// A refusal is an answer that is not 200.
+type refusal struct {
+	status int
+	text   string
+}
+
+func (r *refusal) Error() string { return "the server says: " + r.text }
+
+// post sends a question; the answer is 200.
+func (c *Client) post(ctx context.Context, path string, question any) (io.ReadCloser, error) {
+	body, err := json.Marshal(question)
 	if err != nil {
 		return nil, err
 	}
-	req, err := http.NewRequestWithContext(ctx, http.MethodPost, "http://spool"+path, bytes.NewReader(body))
+	req, err := http.NewRequestWithContext(ctx, http.MethodPost, "http://sealpost"+path, bytes.NewReader(body))
 	if err != nil {
 		return nil, err
 	}
@@ -73,10 +89,7 @@ func (c *Client) ask(ctx context.Context, path string, q query) (io.ReadCloser, 
 	if json.NewDecoder(io.LimitReader(resp.Body, 64<<10)).Decode(&f) != nil || f.Error == "" {
 		f.Error = resp.Status
 	}
-	if resp.StatusCode == http.StatusNotFound && path == pathShow {
-		return nil, fmt.Errorf("%s: %w", q.ID, spool.ErrNotFound)
-	}
-	return nil, fmt.Errorf("the server says: %s", f.Error)
+	return nil, &refusal{resp.StatusCode, f.Error}
 }
 
 // List is as queue.Engine.List. A listing that does not come whole ends with
@@ -133,8 +146,12 @@ func (c *Client) Delete(ctx context.Context, f queue.Filter) (queue.Changed, err
 }
 
 func get[T any](ctx context.Context, c *Client, path string, q query) (T, error) {
-	var result T
 	body, err := c.ask(ctx, path, q)
+	return decode[T](body, err)
+}
+
+func decode[T any](body io.ReadCloser, err error) (T, error) {
+	var result T
 	if err != nil {
 		return result, err
 	}

@@ -94,7 +94,7 @@ var everything = queue.Filter{
 
 func listen(t *testing.T, dir string, d *desk) *control.Server {
 	t.Helper()
-	s, err := control.Listen(control.Options{Dir: dir, Queue: d, Log: slog.New(slog.DiscardHandler)})
+	s, err := control.Listen(control.Options{Path: filepath.Join(dir, spool.SocketName), Queue: d, Log: slog.New(slog.DiscardHandler)})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -103,7 +103,7 @@ func listen(t *testing.T, dir string, d *desk) *control.Server {
 
 func dial(t *testing.T, dir string) *control.Client {
 	t.Helper()
-	c, err := control.Dial(t.Context(), dir)
+	c, err := control.Dial(t.Context(), filepath.Join(dir, spool.SocketName))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -274,7 +274,7 @@ func TestSocket(t *testing.T) {
 	}
 	killed.(*net.UnixListener).SetUnlinkOnClose(false)
 	killed.Close()
-	if _, err := control.Dial(t.Context(), dir); !errors.Is(err, control.ErrNoServer) {
+	if _, err := control.Dial(t.Context(), filepath.Join(dir, spool.SocketName)); !errors.Is(err, control.ErrNoServer) {
 		t.Errorf("a socket without a server: %v", err)
 	}
 	store := open()
@@ -296,7 +296,7 @@ func TestSocket(t *testing.T) {
 	if _, err := os.Lstat(socket); !errors.Is(err, os.ErrNotExist) {
 		t.Errorf("after Stop: %v", err)
 	}
-	if _, err := control.Dial(t.Context(), dir); !errors.Is(err, control.ErrNoServer) {
+	if _, err := control.Dial(t.Context(), filepath.Join(dir, spool.SocketName)); !errors.Is(err, control.ErrNoServer) {
 		t.Errorf("after Stop: %v", err)
 	}
 }
@@ -310,18 +310,86 @@ func TestNoSocket(t *testing.T) {
 	if err := os.WriteFile(file, inTheWay, 0o600); err != nil {
 		t.Fatal(err)
 	}
-	if _, err := control.Listen(control.Options{Dir: dir, Queue: &desk{}, Log: slog.New(slog.DiscardHandler)}); err == nil {
+	if _, err := control.Listen(control.Options{Path: filepath.Join(dir, spool.SocketName), Queue: &desk{}, Log: slog.New(slog.DiscardHandler)}); err == nil {
 		t.Error("a file made way for the socket")
 	}
 	if got, err := os.ReadFile(file); err != nil || !bytes.Equal(got, inTheWay) {
 		t.Errorf("the file is %q, %v", got, err)
 	}
 	long := filepath.Join(dir, strings.Repeat("x", 100))
-	if _, err := control.Listen(control.Options{Dir: long, Queue: &desk{}, Log: slog.New(slog.DiscardHandler)}); !errors.Is(err, control.ErrPath) {
+	if _, err := control.Listen(control.Options{Path: filepath.Join(long, spool.SocketName), Queue: &desk{}, Log: slog.New(slog.DiscardHandler)}); !errors.Is(err, control.ErrPath) {
 		t.Errorf("long path: %v", err)
 	}
-	if _, err := control.Dial(t.Context(), long); !errors.Is(err, control.ErrNoServer) || !errors.Is(err, control.ErrPath) {
+	if _, err := control.Dial(t.Context(), filepath.Join(long, spool.SocketName)); !errors.Is(err, control.ErrNoServer) || !errors.Is(err, control.ErrPath) {
 		t.Errorf("long path: %v", err)
+	}
+}
+
+// A socket at which another server answers is left to it.
+func TestSocketOfAnother(t *testing.T) {
+	dir := t.TempDir()
+	path := filepath.Join(dir, "ctl")
+	opt := control.Options{Path: path, Queue: &desk{rows: rows}, Log: slog.New(slog.DiscardHandler)}
+	first, err := control.Listen(opt)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := control.Listen(opt); !errors.Is(err, control.ErrInUse) {
+		t.Errorf("a second server: %v", err)
+	}
+	c, err := control.Dial(t.Context(), path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer c.Close()
+	if got, err := collect(c.List(t.Context(), queue.Filter{})); err != nil || len(got) != len(rows) {
+		t.Errorf("the first: %d rows, %v", len(got), err)
+	}
+	if err := first.Stop(t.Context()); err != nil {
+		t.Error(err)
+	}
+}
+
+type greeting struct {
+	Name string `json:"name"`
+}
+
+// What the server's owner adds is asked by name, with or without a queue.
+func TestCalls(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "ctl")
+	s, err := control.Listen(control.Options{Path: path, Log: slog.New(slog.DiscardHandler), Calls: map[string]control.Call{
+		"greet": control.NewCall(func(_ context.Context, g greeting) (greeting, error) {
+			if g.Name == "" {
+				return greeting{}, errors.New("nobody is there")
+			}
+			return greeting{"hello " + g.Name}, nil
+		}),
+	}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer s.Stop(context.Background())
+	c, err := control.Dial(t.Context(), path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer c.Close()
+	if got, err := control.Ask[greeting](t.Context(), c, "greet", greeting{"Ünna <b>"}); err != nil || got.Name != "hello Ünna <b>" {
+		t.Errorf("%+v, %v", got, err)
+	}
+	for name, question := range map[string]any{
+		"greet": greeting{}, "unknown": greeting{"Anna"}, "list": struct{}{}, "greet?": map[string]string{"name": "Anna", "loud": "yes"},
+		"greet??": greeting{strings.Repeat("A", 2<<20)},
+	} {
+		if got, err := control.Ask[greeting](t.Context(), c, strings.TrimRight(name, "?"), question); err == nil {
+			t.Errorf("%s: %+v", name, got)
+		}
+	}
+	if _, err := collect(c.List(t.Context(), queue.Filter{})); err == nil || !strings.Contains(err.Error(), "no queue") {
+		t.Errorf("without a queue: %v", err)
+	}
+	if _, err := c.Show(t.Context(), "here"); err == nil || errors.Is(err, spool.ErrNotFound) {
+		t.Errorf("without a queue: %v", err)
 	}
 }
 

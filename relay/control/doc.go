@@ -1,15 +1,16 @@
-// Package control lets an operator see and steer the queue of a server that
-// runs, from another process: HTTP over a socket in the spool's directory.
+// Package control lets an operator see and steer a server that runs, from
+// another process: HTTP over a socket in the file system.
 //
-// The spool belongs to one process at a time, so what `sealpost queue` does
-// while a server runs, that server does for it. Server and Client have the
-// methods of queue.Engine between them; a Client is used as the Engine is.
+// Spool, memory of keys and caches belong to one process at a time, so what
+// commands do while a server runs, that server does for them. For the queue,
+// Server and Client have the methods of queue.Engine between them: a Client is
+// used as the Engine is. What else can be asked, whoever starts the server adds
+// as Calls.
 //
 // # Who may
 //
-// The socket has mode 0600 in a directory of mode 0700: the user who runs the
-// server, and root. There is no other check, and no secret and no content goes
-// over it.
+// The socket has mode 0600: the user who runs the server, and root. There is no
+// other check, and no secret and no content goes over it.
 //
 // # Versions
 //

@@ -12,8 +12,27 @@ import (
 )
 
 func (s *Server) handler() http.Handler {
-	q := s.opt.Queue
 	mux := http.NewServeMux()
+	if s.opt.Queue != nil {
+		s.queue(mux)
+	} else {
+		for _, path := range []string{pathList, pathShow, pathRetry, pathHold, pathRelease, pathDelete} {
+			mux.HandleFunc("POST "+path, func(w http.ResponseWriter, _ *http.Request) {
+				refuse(w, http.StatusNotImplemented, "the server has no queue: it runs without a section spool")
+			})
+		}
+	}
+	for name, call := range s.opt.Calls {
+		mux.HandleFunc("POST "+prefix+name, func(w http.ResponseWriter, r *http.Request) { serve(w, r, call) })
+	}
+	mux.HandleFunc("/", func(w http.ResponseWriter, _ *http.Request) {
+		refuse(w, http.StatusNotFound, "the server does not know this request: is it another version?")
+	})
+	return s.bounded(mux)
+}
+
+func (s *Server) queue(mux *http.ServeMux) {
+	q := s.opt.Queue
 	mux.HandleFunc("POST "+pathList, s.list)
 	mux.HandleFunc("POST "+pathShow, func(w http.ResponseWriter, r *http.Request) {
 		answer(w, r, func(ctx context.Context, asked query) (any, error) { return q.Show(ctx, asked.ID) })
@@ -25,10 +44,6 @@ func (s *Server) handler() http.Handler {
 			answer(w, r, func(ctx context.Context, asked query) (any, error) { return order(ctx, asked.Filter) })
 		})
 	}
-	mux.HandleFunc("/", func(w http.ResponseWriter, _ *http.Request) {
-		refuse(w, http.StatusNotFound, "the server does not know this request: is it another version?")
-	})
-	return s.bounded(mux)
 }
 
 // bounded bounds how many requests are under way and how large each is.
@@ -48,25 +63,36 @@ func (s *Server) bounded(next http.Handler) http.Handler {
 	})
 }
 
-// read reads what is asked; an unknown member is an error, for a condition
-// that is left out would choose more than was meant.
+// read reads what is asked.
 func read(w http.ResponseWriter, r *http.Request) (query, bool) {
 	var asked query
-	dec := json.NewDecoder(r.Body)
+	err := strict(r.Body, &asked)
+	if err != nil {
+		misunderstood(w, err)
+	}
+	return asked, err == nil
+}
+
+// strict reads one JSON value; an unknown member is an error, for a condition
+// that is left out would choose more than was meant.
+func strict(from io.Reader, into any) error {
+	dec := json.NewDecoder(from)
 	dec.DisallowUnknownFields()
-	err := dec.Decode(&asked)
-	if err == nil {
-		if _, err = dec.Token(); errors.Is(err, io.EOF) {
-			return asked, true
-		}
-		err = errors.New("more than one query")
+	if err := dec.Decode(into); err != nil {
+		return err
 	}
+	if _, err := dec.Token(); !errors.Is(err, io.EOF) {
+		return errors.Join(errors.New("more than one query"), err)
+	}
+	return nil
+}
+
+func misunderstood(w http.ResponseWriter, err error) {
 	if tooLarge := (*http.MaxBytesError)(nil); errors.As(err, &tooLarge) {
-		refuse(w, http.StatusRequestEntityTooLarge, "too many ids at once")
-	} else {
-		refuse(w, http.StatusBadRequest, "the server does not understand the query (is it another version?): "+err.Error())
+		refuse(w, http.StatusRequestEntityTooLarge, "too much is asked at once")
+		return
 	}
-	return query{}, false
+	refuse(w, http.StatusBadRequest, "the server does not understand the query (is it another version?): "+err.Error())
 }
 
 func refuse(w http.ResponseWriter, code int, why string) {

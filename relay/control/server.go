@@ -10,6 +10,7 @@ import (
 	"net"
 	"net/http"
 	"os"
+	"syscall"
 	"time"
 
 	"sealpost/relay/queue"
@@ -26,12 +27,11 @@ type Queue interface {
 	Delete(ctx context.Context, f queue.Filter) (queue.Changed, error)
 }
 
-// Options configure a Server. All are needed.
+// Options configure a Server.
 type Options struct {
-	// Dir is the spool's directory. The caller has the spool: a socket that
-	// lies there is what a process that was killed has left.
-	Dir   string
-	Queue Queue
+	Path  string          // of the socket
+	Queue Queue           // nil: there is none, and who asks about it is told so
+	Calls map[string]Call // what else may be asked, by name
 	Log   *slog.Logger
 }
 
@@ -54,7 +54,7 @@ type Server struct {
 
 // Listen opens the socket and answers. Nothing is left when it fails.
 func Listen(opt Options) (*Server, error) {
-	l, err := listen(opt.Dir)
+	l, err := listen(opt.Path)
 	if err != nil {
 		return nil, err
 	}
@@ -77,37 +77,53 @@ func Listen(opt Options) (*Server, error) {
 	return s, nil
 }
 
+// ErrInUse is the error of Listen when another server answers at the socket.
+var ErrInUse = errors.New("another server answers there")
+
 // listen makes the socket; one that nobody listens on any more goes first.
-func listen(dir string) (net.Listener, error) {
-	path, err := socketPath(dir)
-	if err != nil {
+func listen(path string) (net.Listener, error) {
+	if err := CheckPath(path); err != nil {
 		return nil, err
 	}
-	st, err := os.Lstat(path)
-	switch {
-	case errors.Is(err, fs.ErrNotExist):
-	case err != nil:
-		return nil, fmt.Errorf("control socket: %w", err)
-	case st.Mode().Type() != fs.ModeSocket:
-		return nil, fmt.Errorf("control socket: %s is there and not a socket: move it away", path)
-	default:
-		if err := os.Remove(path); err != nil {
-			return nil, fmt.Errorf("control socket: %w", err)
-		}
+	if err := makeRoom(path); err != nil {
+		return nil, fmt.Errorf("control socket %s: %w", path, err)
 	}
+	// The socket is nobody else's from its first moment on, whatever folder it is
+	// in. Files that others of this process make in the meantime are too.
+	old := syscall.Umask(0o077)
 	l, err := net.Listen("unix", path)
+	syscall.Umask(old)
 	if err != nil {
 		return nil, fmt.Errorf("control socket: %w", err)
 	}
-	// Until now the directory alone has kept others away.
 	if err := os.Chmod(path, 0o600); err != nil {
 		return nil, fmt.Errorf("control socket: %w", errors.Join(err, l.Close()))
 	}
 	return l, nil
 }
 
+// makeRoom removes what a process that was killed has left, and nothing else.
+func makeRoom(path string) error {
+	st, err := os.Lstat(path)
+	switch {
+	case errors.Is(err, fs.ErrNotExist):
+		return nil
+	case err != nil:
+		return err
+	case st.Mode().Type() != fs.ModeSocket:
+		return errors.New("something is there that is not a socket: move it away")
+	}
+	if conn, err := net.DialTimeout("unix", path, time.Second); err == nil {
+		conn.Close()
+		return ErrInUse
+	} else if !errors.Is(err, syscall.ECONNREFUSED) {
+		return err
+	}
+	return os.Remove(path)
+}
+
 // Stop removes the socket and lets requests under way finish for a moment.
-// When it returns no request uses the queue any more.
+// When it returns no request is under way any more.
 func (s *Server) Stop(ctx context.Context) error {
 	ctx, cancel := context.WithTimeout(ctx, maxEnding)
 	defer cancel()

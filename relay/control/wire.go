@@ -4,7 +4,6 @@ import (
 	"errors"
 	"fmt"
 	"net/http"
-	"path/filepath"
 
 	"sealpost/relay/queue"
 	"sealpost/relay/spool"
@@ -13,6 +12,8 @@ import (
 // What a request asks for; each takes a query and is a POST, as none of them
 // is for caches or for links.
 const (
+	prefix = "/v1/"
+
 	pathList    = "/v1/list"
 	pathShow    = "/v1/show"
 	pathRetry   = "/v1/retry"
@@ -41,19 +42,19 @@ type fault struct {
 	Error string `json:"error"`
 }
 
-// ErrPath is the error for a spool directory whose socket would have a longer
-// path than the system allows (unix(7): 108 bytes with the final NUL).
+// ErrPath is the error for a socket with a longer path than the system allows
+// (unix(7): 108 bytes with the final NUL).
 var ErrPath = errors.New("the path of the control socket is too long")
 
 const maxPath = 107
 
-// socketPath is where the socket of a spool directory is.
-func socketPath(dir string) (string, error) {
-	path := filepath.Join(dir, spool.SocketName)
+// CheckPath says whether a socket can have this path; if not, the error is
+// ErrPath.
+func CheckPath(path string) error {
 	if len(path) > maxPath {
-		return "", fmt.Errorf("%w: %s has %d bytes, %d are possible: choose a shorter spool.dir", ErrPath, path, len(path), maxPath)
+		return fmt.Errorf("%w: %s has %d bytes, %d are possible", ErrPath, path, len(path), maxPath)
 	}
-	return path, nil
+	return nil
 }
 
 // status is the HTTP status for an error of the queue.
