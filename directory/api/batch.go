@@ -46,9 +46,7 @@ func (x *exchange) batch() error {
 		}
 		keys = append(keys, a.Key())
 	}
-	ctx, cancel := x.context()
-	defer cancel()
-	found, err := x.api.opts.Finder.findAll(ctx, keys)
+	found, err := x.api.opts.Finder.findAll(x.r.Context(), keys)
 	if err != nil {
 		return err
 	}

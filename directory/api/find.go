@@ -89,6 +89,8 @@ func (f *Finder) fromIndex(key string) ([]keydb.Certificate, error) {
 }
 
 func (f *Finder) fromStore(ctx context.Context, keys []string) ([][]keydb.Certificate, error) {
+	ctx, cancel := context.WithTimeout(ctx, storeTime)
+	defer cancel()
 	found, err := f.store.Lookup(ctx, keys)
 	if err != nil {
 		return nil, err
@@ -99,6 +101,10 @@ func (f *Finder) fromStore(ctx context.Context, keys []string) ([][]keydb.Certif
 	}
 	return all, nil
 }
+
+// storeTime is how long the database may take. The index takes no time, and is
+// asked without a timer of its own: that is a tenth of a lookup's price.
+const storeTime = 20 * time.Second
 
 // How long a writer waits for the index to have what he wrote. It is behind by
 // milliseconds unless something is wrong, and then waiting does not help.

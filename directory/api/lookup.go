@@ -27,9 +27,7 @@ func (x *exchange) lookup() error {
 	}
 	x.cacheable()
 	x.Header()["Vary"] = varyAccept
-	ctx, cancel := x.context()
-	defer cancel()
-	certs, err := x.api.opts.Finder.Find(ctx, addr)
+	certs, err := x.api.opts.Finder.Find(x.r.Context(), addr)
 	if err != nil {
 		return err
 	}

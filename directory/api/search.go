@@ -30,9 +30,7 @@ func (x *exchange) search() error {
 		return err
 	}
 	x.cacheable()
-	ctx, cancel := x.context()
-	defer cancel()
-	certs, err := x.api.opts.Finder.Find(ctx, addr)
+	certs, err := x.api.opts.Finder.Find(x.r.Context(), addr)
 	switch {
 	case err != nil:
 		return err
