@@ -19,6 +19,7 @@ import (
 
 	"sealpost/directory/api"
 	"sealpost/directory/harvest"
+	"sealpost/directory/portal"
 	"sealpost/directory/store"
 	"sealpost/internal/address"
 	"sealpost/lookup/keydb"
@@ -33,8 +34,11 @@ type Options struct {
 	Index string
 	// Harvester reads signed messages; nil: nothing is learned from mail.
 	Harvester api.Harvester
-	// API says what is allowed; its Store, Finder and Harvester are set here.
-	API   api.Options
+	// API says what is allowed; its Store, Finder, Harvester and Page are set here.
+	API api.Options
+	// Page is the page for people; nil: there is none. Its Find is set here, and
+	// stays nil where lookups need a token.
+	Page  *portal.Options
 	Log   *slog.Logger     // default: slog.Default
 	Clock func() time.Time // default: time.Now
 }
@@ -84,10 +88,31 @@ func (d *Directory) open(ctx context.Context) (err error) {
 	d.finder = api.NewFinder(beside, d.store, d.opts.Clock)
 	o := d.opts.API
 	o.Store, o.Finder, o.Harvester, o.Log, o.Clock = d.store, d.finder, d.opts.Harvester, d.opts.Log, d.opts.Clock
+	if err := d.addPage(&o); err != nil {
+		return err
+	}
 	if d.api, err = api.New(o); err != nil {
 		return err
 	}
 	d.start()
+	return nil
+}
+
+// addPage gives the API its page.
+func (d *Directory) addPage(o *api.Options) error {
+	if d.opts.Page == nil {
+		return nil
+	}
+	opts := *d.opts.Page
+	opts.Clock = d.opts.Clock
+	if !o.RequireToken {
+		opts.Find = d.finder.Find
+	}
+	page, err := portal.New(opts)
+	if err != nil {
+		return err
+	}
+	o.Page = page
 	return nil
 }
 

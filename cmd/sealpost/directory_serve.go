@@ -8,6 +8,7 @@ import (
 	"log/slog"
 	"net"
 	"net/http"
+	"os"
 	"reflect"
 	"time"
 
@@ -17,6 +18,7 @@ import (
 	"sealpost/directory"
 	"sealpost/directory/api"
 	"sealpost/directory/harvest"
+	"sealpost/directory/portal"
 	"sealpost/lookup"
 )
 
@@ -70,6 +72,12 @@ func directoryOptions(cfg *config.Config, log *slog.Logger, metrics prometheus.R
 	var err error
 	if opts.Store, err = storeOptions(c, log); err != nil {
 		return opts, err
+	}
+	opts.Page = &portal.Options{Name: c.Page.Name, URL: c.URL}
+	if c.Page.Logo != "" {
+		if opts.Page.Logo, err = os.ReadFile(string(c.Page.Logo)); err != nil {
+			return opts, fmt.Errorf("directory.page.logo: %w", err)
+		}
 	}
 	h, err := newHarvester(cfg)
 	if h != nil {
