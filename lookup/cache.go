@@ -85,8 +85,8 @@ type Cache struct {
 	file      *fileShare
 	withdrawn atomic.Pointer[func(Candidate) bool] // never nil; what it holds may be
 	entries   *lru.Cache[mailbox, *entry]
-	group     singleflight.Group // one flight per address
-	ctx       context.Context    // of the flights, which no caller's leaving ends
+	group     atomic.Pointer[singleflight.Group] // one flight per address
+	ctx       context.Context                    // of the flights, which no caller's leaving ends
 	cancel    context.CancelFunc
 	flights   sync.WaitGroup
 	ahead     chan struct{} // one place for each refresher
@@ -114,6 +114,7 @@ func NewCache(source Source, opts CacheOptions) (*Cache, error) {
 	c := &Cache{opts: opts, entries: entries, ahead: make(chan struct{}, max(opts.Refreshers, 0)), file: newFileShare(opts)}
 	c.source.Store(&source)
 	c.withdrawn.Store(&opts.Withdrawn)
+	c.group.Store(new(singleflight.Group))
 	c.counts.staleBySource = map[string]uint64{}
 	c.ctx, c.cancel = context.WithCancel(context.Background())
 	return c, nil
@@ -193,7 +194,7 @@ func (c *Cache) afterFailure(a Answer, e *entry, key mailbox) Answer {
 
 // fly joins the flight for an address, or starts one.
 func (c *Cache) fly(ctx context.Context, addr address.Address, key mailbox) Answer {
-	landed := c.group.DoChan(addr.Key(), func() (any, error) { return c.flight(addr, key), nil })
+	landed := c.group.Load().DoChan(addr.Key(), func() (any, error) { return c.flight(addr, key), nil })
 	select {
 	case result := <-landed:
 		return result.Val.(Answer)
@@ -248,25 +249,6 @@ func (c *Cache) board() (number uint64, ok bool) {
 	c.flights.Add(1)
 	c.started++
 	return c.started, true
-}
-
-// Refresh asks the source whatever is remembered, and remembers the answer.
-// When the source is unavailable the outcome is that: nothing stale is given.
-func (c *Cache) Refresh(ctx context.Context, addr address.Address) Answer {
-	c.group.Forget(addr.Key())
-	return c.fly(ctx, addr, mailboxOf(addr))
-}
-
-// Flush forgets an address, also what a lookup under way will find. In a file
-// it is forgotten within seconds, or when CacheFile.Sync returns.
-func (c *Cache) Flush(addr address.Address) {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	c.flushed = c.started
-	c.flushes++
-	c.group.Forget(addr.Key())
-	c.entries.Remove(mailboxOf(addr))
-	c.file.forget(addr)
 }
 
 // Close ends the flights and waits for them. Lookups after it find what is

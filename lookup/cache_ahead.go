@@ -24,7 +24,7 @@ func (c *Cache) refreshAhead(addr address.Address, key mailbox, e *entry, now ti
 		return
 	}
 	c.counts.ahead.Add(1)
-	landed := c.group.DoChan(addr.Key(), func() (any, error) { return c.flight(addr, key), nil })
+	landed := c.group.Load().DoChan(addr.Key(), func() (any, error) { return c.flight(addr, key), nil })
 	go func() {
 		defer c.flights.Done()
 		<-landed

@@ -63,6 +63,25 @@ func (c *Cache) load(addr address.Address, key mailbox) *entry {
 	c.mu.Lock()
 	flushes := c.flushes
 	c.mu.Unlock()
+	e := c.filed(addr)
+	if e == nil {
+		return nil
+	}
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if newer, ok := c.entries.Peek(key); ok {
+		return newer
+	}
+	if c.flushes != flushes {
+		return nil // this address may have been flushed meanwhile
+	}
+	c.entries.Add(key, e)
+	c.file.file.hits.Add(1)
+	return e
+}
+
+// filed is what the file holds of an address, as far as it is of use.
+func (c *Cache) filed(addr address.Address) *entry {
 	a, ok := c.file.file.get(addr.Key(), c.file.settings)
 	now := c.opts.Clock()
 	if !ok || a.At.After(now) { // from the future: one of two clocks was wrong, and nobody knows how old it is
@@ -79,15 +98,5 @@ func (c *Cache) load(addr address.Address, key mailbox) *entry {
 	if !e.fresh(now) && !now.Before(e.staleUntil) {
 		return nil
 	}
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	if newer, ok := c.entries.Peek(key); ok {
-		return newer
-	}
-	if c.flushes != flushes {
-		return nil // this address may have been flushed meanwhile
-	}
-	c.entries.Add(key, e)
-	c.file.file.hits.Add(1)
 	return e
 }

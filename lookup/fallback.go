@@ -48,6 +48,12 @@ func (f *Fallback) Lookup(ctx context.Context, addr address.Address) Answer {
 	return a
 }
 
+// Addresses gives all for which may be asked when it is asked for one, which
+// stands first.
+func (f *Fallback) Addresses(addr address.Address) []address.Address {
+	return append([]address.Address{addr}, f.others(addr)...)
+}
+
 // others gives the addresses that may stand in for one, the nearest first.
 func (f *Fallback) others(addr address.Address) []address.Address {
 	if _, pinned := f.opts.Pins[addr.Key()]; pinned {

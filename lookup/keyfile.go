@@ -1,6 +1,7 @@
 package lookup
 
 import (
+	"crypto/sha256"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -17,7 +18,8 @@ import (
 var (
 	ErrKeyFileInUse = errors.New("is in use by another process")
 	ErrNoKeys       = errors.New("nothing is known of this address")
-	ErrNothingHeld  = errors.New("no key waits for this address")
+	ErrNothingHeld  = errors.New("no such key waits for this address")
+	ErrSeveralHeld  = errors.New("several keys wait for this address")
 )
 
 // A KeyFile is a KeyMemory on disk. What Store was given is durable when it
@@ -81,9 +83,16 @@ func loadKeys(tx *bolt.Tx, mailbox string) (known KnownKeys, err error) {
 	return known, nil
 }
 
-// Store keeps what is known of a mailbox. Several at once share one write.
-func (f *KeyFile) Store(mailbox string, known KnownKeys) error {
-	return f.db.Batch(func(tx *bolt.Tx) error { return storeKeys(tx, mailbox, known) })
+// Change keeps what change makes of what is known of a mailbox. Several at once
+// share one write.
+func (f *KeyFile) Change(mailbox string, change func(*KnownKeys) bool) error {
+	return f.db.Batch(func(tx *bolt.Tx) error {
+		known, err := loadKeys(tx, mailbox)
+		if err != nil || !change(&known) {
+			return err
+		}
+		return storeKeys(tx, mailbox, known)
+	})
 }
 
 func storeKeys(tx *bolt.Tx, mailbox string, known KnownKeys) error {
@@ -117,36 +126,57 @@ func (f *KeyFile) update(mailbox string, change func(*KnownKeys) error) (known K
 	return known, err
 }
 
-// Accept takes the keys that wait into use, in the place of the others, and
-// gives what is known now. The error is ErrNoKeys or ErrNothingHeld, or one of
-// the file.
-func (f *KeyFile) Accept(mailbox string) (KnownKeys, error) {
+// Accept takes keys that wait into use, in the place of those that are, and
+// gives what is known then. Without names, one key must wait. The error is
+// ErrNoKeys, ErrNothingHeld when one that is named does not wait, ErrSeveralHeld,
+// or one of the file; then nothing is changed.
+func (f *KeyFile) Accept(mailbox string, keys ...Fingerprint) (KnownKeys, error) {
 	return f.update(mailbox, func(k *KnownKeys) error {
-		if len(k.Held) == 0 {
-			return ErrNothingHeld
+		chosen, err := k.takeHeld(keys)
+		if err != nil {
+			return err
 		}
 		for _, old := range k.Accepted {
-			k.Retired = append(k.Retired, old.Key)
+			k.Retired = lastOf(append(k.Retired, old.Key))
 		}
-		k.Accepted, k.Held = k.Held, nil
+		k.Accepted = chosen
 		k.Retired = slices.DeleteFunc(k.Retired, func(key Fingerprint) bool { return has(k.Accepted, key) })
 		return nil
 	})
 }
 
-// Refuse turns the keys down that wait: they are not used, and not asked about
-// again. The errors are those of Accept.
-func (f *KeyFile) Refuse(mailbox string) (KnownKeys, error) {
+// Refuse turns keys down that wait: they are not used, and not asked about
+// again. Names and errors are as with Accept.
+func (f *KeyFile) Refuse(mailbox string, keys ...Fingerprint) (KnownKeys, error) {
 	return f.update(mailbox, func(k *KnownKeys) error {
-		if len(k.Held) == 0 {
-			return ErrNothingHeld
+		chosen, err := k.takeHeld(keys)
+		for _, no := range chosen {
+			k.Refused = lastOf(append(k.Refused, no.Key))
 		}
-		for _, no := range k.Held {
-			k.Retired = append(k.Retired, no.Key)
-		}
-		k.Held = nil
-		return nil
+		return err
 	})
+}
+
+// takeHeld takes keys out of those that wait: the ones named, or the only one.
+// A name is the SHA-256 of the key or of its certificate.
+func (k *KnownKeys) takeHeld(names []Fingerprint) (taken []KnownKey, err error) {
+	switch {
+	case len(k.Held) == 0:
+		return nil, ErrNothingHeld
+	case len(names) == 0 && len(k.Held) > 1:
+		return nil, ErrSeveralHeld
+	case len(names) == 0:
+		names = []Fingerprint{k.Held[0].Key}
+	}
+	for _, name := range names {
+		i := slices.IndexFunc(k.Held, func(h KnownKey) bool { return h.Key == name || sha256.Sum256(h.DER) == name })
+		if i < 0 {
+			return nil, ErrNothingHeld
+		}
+		taken = append(taken, k.Held[i])
+		k.Held = slices.Delete(k.Held, i, i+1)
+	}
+	return taken, nil
 }
 
 // Forget drops all that is known of a mailbox: the next keys that a source has
@@ -176,11 +206,12 @@ type KnownMailbox struct {
 	KnownKeys
 }
 
-// All goes over the mailboxes, in their order: those for which a key waits, or
-// all. It goes on after one whose record is damaged.
-func (f *KeyFile) All(heldOnly bool) iter.Seq2[KnownMailbox, error] {
+// All goes over the mailboxes behind one, in their order ("" stands before the
+// first): those for which a key waits, or all. It goes on after one whose
+// record is damaged.
+func (f *KeyFile) All(behind string, heldOnly bool) iter.Seq2[KnownMailbox, error] {
 	return func(yield func(KnownMailbox, error) bool) {
-		for from := []byte(nil); ; {
+		for from := append([]byte(behind), 0); ; {
 			some, err := f.page(from, heldOnly)
 			if err != nil {
 				yield(KnownMailbox{}, err)

@@ -20,14 +20,18 @@ import (
 // Key. A *KeyFile is one.
 type KeyMemory interface {
 	Load(mailbox string) (KnownKeys, error) // the zero value when nothing is known
-	Store(mailbox string, known KnownKeys) error
+	// Change keeps what change makes of what is known, unless it returns false.
+	// Meanwhile nobody else changes it. It may be called again, with what is known
+	// then.
+	Change(mailbox string, change func(*KnownKeys) bool) error
 }
 
 // KnownKeys is what is known of one address.
 type KnownKeys struct {
 	Accepted []KnownKey    `json:"accepted,omitempty"` // in use
 	Held     []KnownKey    `json:"held,omitempty"`     // wait for an operator's word
-	Retired  []Fingerprint `json:"retired,omitempty"`  // keys that were replaced or turned down, the last one last
+	Retired  []Fingerprint `json:"retired,omitempty"`  // keys that were replaced, the last one last
+	Refused  []Fingerprint `json:"refused,omitempty"`  // keys that an operator has turned down, the last one last
 }
 
 // A KnownKey is a public key, with the newest certificate that it was seen in.
@@ -53,7 +57,9 @@ type KeyringOptions struct {
 // accepted one is still valid, it takes that one's place, or with Hold waits
 // until an operator accepts it. A key that was replaced is not used again,
 // whatever a source says that lags behind: meanwhile the accepted one is used,
-// which the keyring remembers.
+// which the keyring remembers. When no accepted one is valid any more, the keys
+// that there are then are accepted as the first ones were; but never one that an
+// operator has turned down.
 //
 // A Keyring belongs around the chain and inside of the cache.
 type Keyring struct {
@@ -62,8 +68,11 @@ type Keyring struct {
 	changed, held atomic.Uint64
 }
 
-// errKeyMemory is why a lookup is Unavailable though its sources answered.
-var errKeyMemory = errors.New("it cannot be told whether the key has changed")
+// Why a lookup is Unavailable though its sources answered.
+var (
+	errKeyMemory = errors.New("it cannot be told whether the key has changed")
+	errAllTurned = errors.New("the sources have no other key for this address than one that was turned down (sealpost keys forget)")
+)
 
 // NewKeyring wraps a source, which should be the whole chain.
 func NewKeyring(source Source, opts KeyringOptions) (*Keyring, error) {
@@ -98,15 +107,27 @@ func (k *Keyring) Lookup(ctx context.Context, addr address.Address) Answer {
 	if err != nil {
 		return k.forgetful(a, err)
 	}
-	r := review{now: k.opts.Clock(), hold: k.opts.Hold, known: known}
-	r.look(a.Candidates)
+	r := k.review(known, a)
 	if r.changed {
-		if err := k.opts.Memory.Store(addr.Key(), r.known); err != nil {
+		// Once more, on what is known at that moment: an operator's word that came
+		// in between counts.
+		err := k.opts.Memory.Change(addr.Key(), func(now *KnownKeys) bool {
+			r = k.review(*now, a)
+			*now = r.known
+			return r.changed
+		})
+		if err != nil {
 			return k.forgetful(a, err)
 		}
-		k.tell(addr, &r)
+		k.tell(addr, r)
 	}
 	return r.answer(a)
+}
+
+func (k *Keyring) review(known KnownKeys, a Answer) *review {
+	r := &review{now: k.opts.Clock(), hold: k.opts.Hold, known: known}
+	r.look(a.Candidates)
+	return r
 }
 
 // forgetful is the answer when the memory fails: the key may be a wrong one.
@@ -119,7 +140,7 @@ func (k *Keyring) forgetful(a Answer, err error) Answer {
 func (k *Keyring) tell(addr address.Address, r *review) {
 	for _, key := range r.newlyHeld {
 		k.held.Add(1)
-		k.opts.Log.Warn("the key of an address has changed; the new one waits until it is accepted: sealpost keys",
+		k.opts.Log.Warn("the key of an address has changed; the new one waits until somebody accepts it: sealpost keys accept",
 			"address", addr.String(), "key", key.Key.String(), "source", key.Source)
 	}
 	if r.replaced {
@@ -149,17 +170,14 @@ type review struct {
 func (r *review) look(candidates []Candidate) {
 	seen := seenKeys(candidates)
 	if !slices.ContainsFunc(r.known.Accepted, r.valid) {
-		r.known, r.changed = KnownKeys{}, true // nothing that is still in use stands behind the old keys
-		for _, s := range seen {
-			r.accept(s)
-		}
+		r.begin(seen)
 		return
 	}
 	r.refresh(seen)
 	newest := r.newest()
 	for _, s := range seen {
 		switch {
-		case has(r.known.Accepted, s.Key), slices.Contains(r.known.Retired, s.Key):
+		case has(r.known.Accepted, s.Key), slices.Contains(r.known.Retired, s.Key), r.turnedDown(s.Key):
 		case r.hold:
 			r.putOnHold(s)
 		case !r.offered(seen) && parsed(s).NotBefore.Before(newest):
@@ -174,6 +192,21 @@ func (r *review) look(candidates []Candidate) {
 		r.retireUnseen(seen)
 	}
 }
+
+// begin forgets the old keys, as nothing that is still in use stands behind
+// them, and accepts those there are.
+func (r *review) begin(seen []KnownKey) {
+	before := r.known
+	r.known = KnownKeys{Refused: before.Refused}
+	for _, s := range seen {
+		if !r.turnedDown(s.Key) {
+			r.accept(s)
+		}
+	}
+	r.changed = len(r.known.Accepted)+len(before.Accepted)+len(before.Held)+len(before.Retired) > 0
+}
+
+func (r *review) turnedDown(key Fingerprint) bool { return slices.Contains(r.known.Refused, key) }
 
 // seenKeys are the keys that are watched, each with its newest certificate.
 func seenKeys(candidates []Candidate) []KnownKey {
@@ -260,12 +293,12 @@ func (r *review) putOnHold(k KnownKey) {
 }
 
 func (r *review) retire(key Fingerprint) {
-	r.known.Retired = append(r.known.Retired, key)
-	if n := len(r.known.Retired); n > maxRetired {
-		r.known.Retired = r.known.Retired[n-maxRetired:]
-	}
+	r.known.Retired = lastOf(append(r.known.Retired, key))
 	r.changed = true
 }
+
+// lastOf bounds a list of keys that are not used any more.
+func lastOf(keys []Fingerprint) []Fingerprint { return keys[max(0, len(keys)-maxRetired):] }
 
 // retireUnseen ends the use of accepted keys that no source offers any more.
 func (r *review) retireUnseen(seen []KnownKey) {
@@ -304,13 +337,17 @@ func (r *review) answer(a Answer) Answer {
 		})
 		usable = true
 	}
-	if !usable { // cannot be: look accepted something that is valid
-		return failed(reason.CertificateKeyChanged, errKeyMemory)
+	if !usable {
+		// Nobody has said that there is no key: this must not end in cleartext.
+		a.Outcome, a.Reason, a.Err = Unavailable, reason.CertificateSuperseded, errors.Join(errAllTurned, a.Err)
 	}
 	return a
 }
 
 func (r *review) refusal(key Fingerprint) *refusal {
+	if r.turnedDown(key) {
+		return refuse(reason.CertificateSuperseded, "has a key that an operator has turned down (sealpost keys refuse)")
+	}
 	if slices.Contains(r.known.Retired, key) {
 		return refuse(reason.CertificateSuperseded, "has a key that a newer one has replaced")
 	}

@@ -3,6 +3,7 @@ package lookup_test
 import (
 	"crypto/x509"
 	"errors"
+	"fmt"
 	"path/filepath"
 	"slices"
 	"strings"
@@ -106,6 +107,11 @@ func TestKeyChanges(t *testing.T) {
 		"held, and refused":                       {true, []string{"a -> a", "b -> a", "!refuse", "b -> a", "ab -> a"}},
 		"forgotten":                               {true, []string{"a -> a", "b -> a", "!forget", "b -> b"}},
 		"refused, and then another":               {true, []string{"a -> a", "b -> a", "!refuse", "c -> a", "!accept", "c -> c", "b -> c"}},
+		"refused, and the old one expires":        {true, []string{"a -> a", "b -> a", "!refuse", "+25h", "b -> ", "b -> ", "bc -> c", "b -> c"}},
+		"refused, and then forgotten":             {true, []string{"a -> a", "b -> a", "!refuse", "+25h", "b -> ", "!forget", "b -> b"}},
+		"refused, beside a chain to a root":       {true, []string{"a -> a", "b -> a", "!refuse", "+25h", "bC -> c", "b -> "}},
+		"of two strangers, one accepted":          {true, []string{"a -> a", "bc -> a", "!accept b", "bc -> b", "!accept c", "bc -> c"}},
+		"of two strangers, one refused":           {true, []string{"a -> a", "bc -> a", "!refuse c", "!accept", "bc -> b"}},
 		"accepted beside the old one: only newer": {true, []string{"a -> a", "ab -> a", "!accept", "ab -> b"}},
 	} {
 		t.Run(name, func(t *testing.T) {
@@ -125,10 +131,10 @@ func (s *keyStory) act(step string) {
 		var d time.Duration
 		d, err = time.ParseDuration(step[1:])
 		s.advance(d)
-	case step == "!accept":
-		_, err = s.file.Accept(anna)
-	case step == "!refuse":
-		_, err = s.file.Refuse(anna)
+	case strings.HasPrefix(step, "!accept"):
+		_, err = s.file.Accept(anna, s.named(step)...)
+	case strings.HasPrefix(step, "!refuse"):
+		_, err = s.file.Refuse(anna, s.named(step)...)
 	case step == "!forget":
 		err = s.file.Forget(anna)
 	default:
@@ -136,6 +142,99 @@ func (s *keyStory) act(step string) {
 	}
 	if err != nil {
 		s.Fatalf("%s: %v", step, err)
+	}
+}
+
+// named is the fingerprint of the certificate whose letter ends a step.
+func (s *keyStory) named(step string) []lookup.Fingerprint {
+	if _, letter, ok := strings.Cut(step, " "); ok {
+		return []lookup.Fingerprint{s.certs[letter].Fingerprint()}
+	}
+	return nil
+}
+
+// Nobody accepts or refuses a key without meaning it.
+func TestSeveralHeld(t *testing.T) {
+	s := newKeyStory(t, true)
+	s.step("a -> a")
+	s.step("bc -> a")
+	for name, do := range map[string]func(string, ...lookup.Fingerprint) (lookup.KnownKeys, error){"accept": s.file.Accept, "refuse": s.file.Refuse} {
+		if _, err := do(anna); !errors.Is(err, lookup.ErrSeveralHeld) {
+			t.Errorf("%s: %v", name, err)
+		}
+		if _, err := do(anna, s.certs["b"].Fingerprint(), s.certs["a"].Fingerprint()); !errors.Is(err, lookup.ErrNothingHeld) {
+			t.Errorf("%s: %v", name, err)
+		}
+	}
+	if known, err := s.file.Load(anna); err != nil || len(known.Held) != 2 || len(known.Accepted) != 1 {
+		t.Errorf("%+v, %v", known, err)
+	}
+	s.step("bc -> a")
+}
+
+// interrupted is a memory in which an operator's word comes between a lookup's
+// question and its answer.
+type interrupted struct {
+	*lookup.KeyFile
+	word func()
+}
+
+func (i interrupted) Change(mailbox string, change func(*lookup.KnownKeys) bool) error {
+	i.word()
+	return i.KeyFile.Change(mailbox, change)
+}
+
+// A lookup under way does not take an operator's word back.
+func TestWordDuringALookup(t *testing.T) {
+	s := newKeyStory(t, true)
+	s.step("a -> a")
+	s.step("b -> a")
+	ring, err := lookup.NewKeyring(s.script, lookup.KeyringOptions{Hold: true, Clock: s.now, Memory: interrupted{s.file, func() { s.act("!accept b") }}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	s.ring = ring
+	s.step("bc -> b") // c is new, and so has something to write
+	if known, err := s.file.Load(anna); err != nil || len(known.Held) != 1 || len(known.Retired) != 1 {
+		t.Errorf("%+v, %v", known, err)
+	}
+}
+
+// A listing is read in parts, and goes on behind any mailbox.
+func TestAllKeys(t *testing.T) {
+	s := newKeyStory(t, true)
+	var want []string
+	for i := range 250 {
+		mailbox := fmt.Sprintf("p%03d@example.org", i)
+		want = append(want, mailbox)
+		err := s.file.Change(mailbox, func(k *lookup.KnownKeys) bool {
+			k.Accepted = []lookup.KnownKey{{Source: mailbox}}
+			if i%2 == 1 {
+				k.Held = k.Accepted
+			}
+			return true
+		})
+		if err != nil {
+			t.Fatal(err)
+		}
+	}
+	for _, from := range []int{-1, 0, 99, 248, 249} {
+		behind := ""
+		if from >= 0 {
+			behind = want[from]
+		}
+		var all, held []string
+		for one, err := range s.file.All(behind, false) {
+			if all = append(all, one.Accepted[0].Source); err != nil {
+				t.Error(err)
+			}
+		}
+		for one := range s.file.All(behind, true) {
+			held = append(held, one.Mailbox)
+		}
+		if !slices.Equal(all, want[from+1:]) || len(held) != (len(all)+1)/2 {
+			t.Errorf("behind %q: %d and %d held", behind, len(all), len(held))
+		}
 	}
 }
 
@@ -156,7 +255,7 @@ func TestKeyChangeIsTold(t *testing.T) {
 	if n, err := s.file.Held(); n != 1 || err != nil {
 		t.Errorf("%d, %v", n, err)
 	}
-	for one, err := range s.file.All(true) {
+	for one, err := range s.file.All("", true) {
 		if err != nil || one.Mailbox != anna || len(one.Held) != 1 || len(one.Accepted) != 1 {
 			t.Errorf("%+v, %v", one, err)
 		}
@@ -196,16 +295,26 @@ func TestKeyFileAgain(t *testing.T) {
 type failing struct{ load, store error }
 
 func (f failing) Load(string) (lookup.KnownKeys, error) { return lookup.KnownKeys{}, f.load }
-func (f failing) Store(string, lookup.KnownKeys) error  { return f.store }
+func (f failing) Change(_ string, change func(*lookup.KnownKeys) bool) error {
+	change(&lookup.KnownKeys{})
+	return f.store
+}
 
 // notebook is a memory without a disk.
 type notebook map[string]lookup.KnownKeys
 
-func (n notebook) Load(mailbox string) (lookup.KnownKeys, error) { return n[mailbox], nil }
+func (n notebook) Load(mailbox string) (lookup.KnownKeys, error) {
+	known := n[mailbox]
+	known.Accepted, known.Held = slices.Clone(known.Accepted), slices.Clone(known.Held)
+	return known, nil
+}
 
-func (n notebook) Store(mailbox string, known lookup.KnownKeys) error {
-	n[mailbox] = known
-	return nil
+func (n notebook) Change(mailbox string, change func(*lookup.KnownKeys) bool) error {
+	known, err := n.Load(mailbox)
+	if change(&known) {
+		n[mailbox] = known
+	}
+	return err
 }
 
 // A memory that fails is an outage, and never a key that nobody looked at.

@@ -79,8 +79,9 @@ type Candidate struct {
 	// NeedsPKI asks for a chain to a trusted root even where the source vouches
 	// itself: it knows that its word alone is not enough (SMIMEA usage 1).
 	NeedsPKI bool
-	Vouch    Vouch // who vouches for it: set by NewTrusted
-	Pinned   bool  // the operator has named this very certificate for the address
+	Vouch    Vouch    // who vouches for it: set by NewTrusted
+	Chain    []string // the subjects of its issuers, a trusted root last, where there is a chain to one
+	Pinned   bool     // the operator has named this very certificate for the address
 	Usable   bool
 	Reason   reason.Token // why not, when not Usable
 	Why      string       // the same in words, as the end of a sentence that begins with the certificate

@@ -114,7 +114,7 @@ func (t *Trusted) judge(ctx context.Context, a Answer, addr address.Address) Ans
 		r := j.verdict(c)
 		no := r.no
 		c.Usable, c.Until, c.Reason, c.Why, c.Revocation = no == nil, r.until, reason.None, "", r.revocation
-		c.Vouch, c.Pinned = r.vouch, r.pinned
+		c.Vouch, c.Pinned, c.Chain = r.vouch, r.pinned, issuersOf(r.chain)
 		if no != nil {
 			c.Reason, c.Why = no.reason, no.why
 			t.refused[no.reason].Add(1)

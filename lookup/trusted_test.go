@@ -5,6 +5,7 @@ import (
 	"crypto/x509"
 	"crypto/x509/pkix"
 	"encoding/asn1"
+	"slices"
 	"testing"
 	"time"
 
@@ -256,6 +257,22 @@ func TestTrustedUntilTheChainEnds(t *testing.T) {
 	source := trusted(t, always(found(leaf, read(t, sub.Cert.Raw))), lookup.TrustOptions{Roots: []*x509.Certificate{ca.Cert}})
 	if a := source.Lookup(context.Background(), parse(t, anna)); !a.Candidates[0].Until.Equal(end) {
 		t.Errorf("until %v, the intermediate until %v", a.Candidates[0].Until, end)
+	}
+}
+
+// Who vouches is named, from the issuer up to the root.
+func TestTrustedNamesTheChain(t *testing.T) {
+	ca := testkit.NewCA(t)
+	sub := ca.Intermediate(t, nil)
+	leaf := issue(t, sub, testkit.Leaf{Addresses: []string{anna}})
+	for vouch, want := range map[lookup.Vouch][]string{
+		lookup.PKI:    {"CN=Sealpost Test Intermediate", "CN=Sealpost Test Root"},
+		lookup.Itself: nil,
+	} {
+		source := trusted(t, always(found(leaf, read(t, sub.Cert.Raw))), lookup.TrustOptions{Vouch: vouch, Roots: []*x509.Certificate{ca.Cert}})
+		if got := source.Lookup(context.Background(), parse(t, anna)).Candidates[0]; !slices.Equal(got.Chain, want) || got.Vouch != vouch {
+			t.Errorf("%v: %q, vouched for by %v", vouch, got.Chain, got.Vouch)
+		}
 	}
 }
 

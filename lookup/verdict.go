@@ -42,6 +42,7 @@ type judgement struct {
 type ruling struct {
 	until      time.Time
 	revocation revocation.Verdict
+	chain      []*x509.Certificate // where one to a root was built
 	vouch      Vouch
 	pinned     bool
 	no         *refusal

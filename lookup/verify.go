@@ -8,6 +8,7 @@ import (
 	"slices"
 	"strings"
 	"time"
+	"unique"
 
 	"sealpost/internal/address"
 	"sealpost/internal/certificate"
@@ -43,7 +44,7 @@ func (j *judgement) verify(c *certificate.Certificate) ruling {
 	}
 	slices.SortStableFunc(chains, func(a, b []*x509.Certificate) int { return lastsUntil(b).Compare(lastsUntil(a)) })
 	if j.opts.Revoker == nil {
-		return ruling{until: lastsUntil(chains[0])}
+		return ruling{until: lastsUntil(chains[0]), chain: chains[0]}
 	}
 	return j.askRevoker(chains[:min(len(chains), maxChains)])
 }
@@ -91,7 +92,7 @@ func (j *judgement) askRevoker(chains [][]*x509.Certificate) ruling {
 	for _, chain := range chains {
 		v := j.opts.Revoker.Check(j.ctx, chain)
 		if better := rank(v.Status) > rank(best.revocation.Status); better || best.revocation.Why == "" {
-			best = ruling{until: lastsUntil(chain), revocation: v}
+			best = ruling{until: lastsUntil(chain), chain: chain, revocation: v}
 		}
 		if v.Status == revocation.Good {
 			break
@@ -115,6 +116,19 @@ func (j *judgement) askRevoker(chains [][]*x509.Certificate) ruling {
 
 func rank(s revocation.Status) int {
 	return map[revocation.Status]int{revocation.Unknown: 1, revocation.Good: 2}[s]
+}
+
+// issuersOf names the issuers in a chain. Many certificates share them, so they
+// share the texts too.
+func issuersOf(chain []*x509.Certificate) []string {
+	if len(chain) == 0 {
+		return nil
+	}
+	names := make([]string, 0, len(chain)-1)
+	for _, c := range chain[1:] {
+		names = append(names, unique.Make(certificate.Name(c.RawSubject)).Value())
+	}
+	return names
 }
 
 // understood is the certificate without the objection to a critical subject

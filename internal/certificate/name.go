@@ -52,6 +52,12 @@ func attributeName(oid string) string {
 	return oid
 }
 
+// Name writes a Name (RFC 5280 section 4.1.2.4) for people, given its DER.
+func Name(der []byte) string {
+	text, _ := readName(der)
+	return text
+}
+
 // readName writes a Name for people, most specific attribute first as RFC 4514
 // has it, and collects its e-mail addresses. What cannot be read is left out.
 func readName(element cryptobyte.String) (text string, addresses []string) {
