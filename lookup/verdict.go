@@ -131,10 +131,27 @@ func (j *judgement) checkKey(c *certificate.Certificate) *refusal {
 			return refuse(token, "has a key (%s) that is damaged or beyond all measure", c.KeyName)
 		}
 		return nil
-	case certificate.KeyRSAPSS, certificate.KeyEd25519:
+	case certificate.KeyRSAPSS, certificate.KeyEd25519, certificate.KeySigning:
 		return refuse(token, "has a key (%s) that can only sign, not encrypt", c.KeyName)
 	}
-	return refuse(token, "has a key (%s) that messages cannot be sealed to", c.KeyName)
+	return refuse(token, "has a key (%s) that messages cannot be sealed to%s", c.KeyName, whyNotSealed(c.KeyName))
+}
+
+// whyNotSealed says what is known of the kinds of keys that people do have.
+func whyNotSealed(key string) string {
+	for kind, why := range map[string]string{
+		"ML-KEM":      ": no mail program can open such messages yet",
+		"X448":        ": no mail program can open such messages",
+		"RSAES-OAEP":  ": no mail program can open such messages; it takes an ordinary RSA key",
+		"brainpool":   ": there is no implementation of its curve that hides the secret from a clock",
+		"EC with exp": ": they are those of no curve that is known",
+		"SM2":         ": the readers of S/MIME do not know its curve",
+	} {
+		if strings.HasPrefix(key, kind) {
+			return why
+		}
+	}
+	return ""
 }
 
 // Purposes under which a key may be used for mail (RFC 8550 section 4.4.4).
@@ -156,6 +173,9 @@ func (j *judgement) checkUsage(c *certificate.Certificate) *refusal {
 	}
 	if c.HasKeyUsage && c.KeyUsage&wanted == 0 {
 		return refuse(token, "is not for %s: its key usage lacks %s", j.opts.Purpose, word)
+	}
+	if wanted == x509.KeyUsageKeyAgreement && c.HasKeyUsage && c.KeyUsage&(x509.KeyUsageDecipherOnly|x509.KeyUsageEncipherOnly) == x509.KeyUsageDecipherOnly {
+		return refuse(token, "may agree on keys to decipher only (key usage), not for messages to it")
 	}
 	for _, oid := range c.ExtKeyUsage {
 		if s := oid.String(); s == oidEmailProtection || s == oidAnyPurpose {

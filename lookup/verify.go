@@ -2,7 +2,6 @@ package lookup
 
 import (
 	"crypto/x509"
-	"encoding/asn1"
 	"errors"
 	"fmt"
 	"slices"
@@ -15,8 +14,6 @@ import (
 	"sealpost/internal/reason"
 	"sealpost/lookup/revocation"
 )
-
-var oidSubjectAltName = asn1.ObjectIdentifier{2, 5, 29, 17}
 
 // Bounds on what a source may make chain building do. crypto/x509 has one of
 // its own, of a hundred signatures a certificate; the size of keys that are
@@ -131,15 +128,16 @@ func issuersOf(chain []*x509.Certificate) []string {
 	return names
 }
 
-// understood is the certificate without the objection to a critical subject
-// alternative name: one that holds nothing but an SmtpUTF8Mailbox is unknown
-// to crypto/x509, and known here.
+// understood is the certificate without the objection to critical extensions:
+// those that are not understood here were refused before. crypto/x509 does not
+// know, among others, a subject alternative name with nothing but an
+// SmtpUTF8Mailbox in it, and the statements of qualified certificates.
 func understood(c *x509.Certificate) *x509.Certificate {
-	if !slices.ContainsFunc(c.UnhandledCriticalExtensions, oidSubjectAltName.Equal) {
+	if len(c.UnhandledCriticalExtensions) == 0 {
 		return c
 	}
 	u := *c
-	u.UnhandledCriticalExtensions = slices.DeleteFunc(slices.Clone(c.UnhandledCriticalExtensions), oidSubjectAltName.Equal)
+	u.UnhandledCriticalExtensions = nil
 	return &u
 }
 
@@ -219,6 +217,9 @@ func (j *judgement) explain(err error, c *certificate.Certificate, known []*x509
 func (j *judgement) explainBreak(err x509.UnknownAuthorityError, c *certificate.Certificate, known []*x509.Certificate) *refusal {
 	if x := err.Cert; x != nil && forgeable(x.SignatureAlgorithm) {
 		return refuse(reason.CertificateUnverified, "is signed with %v, which can be forged", x.SignatureAlgorithm)
+	} else if x != nil && x.SignatureAlgorithm == x509.UnknownSignatureAlgorithm {
+		return refuse(reason.CertificateUnverified, "has in its chain a signature (of %s) that cannot be checked: its algorithm, or one of its parameters, is not supported",
+			list([]string{x.Subject.String()}))
 	}
 	for _, k := range known {
 		name := list([]string{k.Subject.String()})
@@ -226,6 +227,8 @@ func (j *judgement) explainBreak(err x509.UnknownAuthorityError, c *certificate.
 		case len(k.UnhandledCriticalExtensions) > 0:
 			return refuse(reason.CertificateUnverified, "has an issuer (%s) with a critical extension that is not understood (%s)",
 				name, k.UnhandledCriticalExtensions[0])
+		case k.PublicKey == nil:
+			return refuse(reason.CertificateUnverified, "has an issuer (%s) whose key is of a kind with which signatures cannot be checked", name)
 		case forgeable(k.SignatureAlgorithm) && !slices.Equal(k.RawIssuer, k.RawSubject):
 			return refuse(reason.CertificateUnverified, "has an issuer (%s) whose certificate is signed with %v, which can be forged",
 				name, k.SignatureAlgorithm)

@@ -50,5 +50,9 @@ func (a Address) SameBox(b Address) (same, exactly bool) {
 	if one == other {
 		return true, true
 	}
-	return strings.EqualFold(one, other) && strings.ToLower(one) == strings.ToLower(other), false
+	if !strings.EqualFold(one, other) {
+		return false, false
+	}
+	one, other = strings.ToLower(one), strings.ToLower(other)
+	return one == other, false
 }

@@ -17,10 +17,11 @@ type KeyKind string
 // The kinds. Only RSA, EC and X25519 keys can be sealed to.
 const (
 	KeyRSA     KeyKind = "RSA"     // rsaEncryption; PublicKey is *rsa.PublicKey
-	KeyEC      KeyKind = "EC"      // id-ecPublicKey on P-256, P-384, P-521; PublicKey is *ecdh.PublicKey
+	KeyEC      KeyKind = "EC"      // id-ecPublicKey or id-ecDH on P-256, P-384, P-521; PublicKey is *ecdh.PublicKey
 	KeyX25519  KeyKind = "X25519"  // RFC 8410; PublicKey is *ecdh.PublicKey
 	KeyRSAPSS  KeyKind = "RSA-PSS" // signing only
 	KeyEd25519 KeyKind = "Ed25519" // signing only
+	KeySigning KeyKind = "signing" // other keys that only sign: Ed448, DSA, ML-DSA, SLH-DSA
 	KeyOther   KeyKind = "other"   // see Certificate.KeyName
 )
 

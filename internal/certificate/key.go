@@ -9,6 +9,8 @@ import (
 	"fmt"
 	"math"
 	"math/big"
+	"strconv"
+	"strings"
 
 	"golang.org/x/crypto/cryptobyte"
 	"golang.org/x/crypto/cryptobyte/asn1"
@@ -33,17 +35,36 @@ const (
 	brainpoolArc = "1.3.36.3.3.2.8.1.1."
 )
 
+// signingOnly names the algorithms, beside RSA-PSS and Ed25519, whose keys sign
+// and do nothing else; "" for others.
+func signingOnly(oid string) string {
+	switch oid {
+	case "1.3.101.113":
+		return "Ed448"
+	case "1.2.840.10040.4.1":
+		return "DSA"
+	case "2.16.840.1.101.3.4.3.17":
+		return "ML-DSA-44"
+	case "2.16.840.1.101.3.4.3.18":
+		return "ML-DSA-65"
+	case "2.16.840.1.101.3.4.3.19":
+		return "ML-DSA-87"
+	}
+	if n, err := strconv.Atoi(strings.TrimPrefix(oid, "2.16.840.1.101.3.4.3.")); err == nil && n >= 20 && n <= 31 {
+		return "SLH-DSA"
+	}
+	return ""
+}
+
 // keyName names algorithms and curves that cannot be sealed to.
 func keyName(oid string) string {
 	switch oid {
 	case "1.3.101.111":
 		return "X448"
-	case "1.3.101.113":
-		return "Ed448"
-	case "1.2.840.10040.4.1":
-		return "DSA"
 	case "1.2.840.10046.2.1":
 		return "Diffie-Hellman"
+	case "1.3.132.1.13":
+		return "EC for MQV"
 	case "1.2.156.10197.1.301":
 		return "SM2"
 	case "1.3.132.0.10":
@@ -60,20 +81,21 @@ func keyName(oid string) string {
 		return "ML-KEM-768"
 	case "2.16.840.1.101.3.4.4.3":
 		return "ML-KEM-1024"
-	case brainpoolArc + "7":
-		return "brainpoolP256r1"
-	case brainpoolArc + "8":
-		return "brainpoolP256t1"
-	case brainpoolArc + "11":
-		return "brainpoolP384r1"
-	case brainpoolArc + "12":
-		return "brainpoolP384t1"
-	case brainpoolArc + "13":
-		return "brainpoolP512r1"
-	case brainpoolArc + "14":
-		return "brainpoolP512t1"
+	}
+	if n, ok := strings.CutPrefix(oid, brainpoolArc); ok {
+		return brainpoolName(n)
 	}
 	return "unknown key algorithm " + oid
+}
+
+// brainpoolName names the curves of RFC 5639 by the last arc of their
+// identifier.
+func brainpoolName(arc string) string {
+	names := []string{"160r1", "160t1", "192r1", "192t1", "224r1", "224t1", "256r1", "256t1", "320r1", "320t1", "384r1", "384t1", "512r1", "512t1"}
+	if n, err := strconv.Atoi(arc); err == nil && n >= 1 && n <= len(names) {
+		return "brainpoolP" + names[n-1]
+	}
+	return "unknown brainpool curve " + arc
 }
 
 // readKey reads a SubjectPublicKeyInfo. What cannot be understood leaves
@@ -110,6 +132,10 @@ func (c *Certificate) readKey(spki cryptobyte.String) {
 	case oidEd25519:
 		c.KeyKind, c.KeyName, c.KeyBits = KeyEd25519, "Ed25519", 255
 	default:
+		if c.KeyName = signingOnly(oid.String()); c.KeyName != "" {
+			c.KeyKind = KeySigning
+			return
+		}
 		c.KeyName = keyName(oid.String())
 	}
 }
@@ -137,31 +163,18 @@ func (c *Certificate) readRSA(key cryptobyte.String, name string) {
 	c.PublicKey = &rsa.PublicKey{N: n, E: int(e.Int64())}
 }
 
-// readEC reads an ECPoint (RFC 5480), compressed or not, on a named curve.
+// readEC reads an ECPoint (RFC 5480), compressed or not.
 func (c *Certificate) readEC(parameters, point cryptobyte.String) {
-	c.KeyName = "EC with explicit parameters"
-	oid, ok := readOID(&parameters)
+	on, otherwise, ok := readCurve(parameters)
 	if !ok {
+		c.KeyName = otherwise
 		return
 	}
-	var curve ecdh.Curve
-	var old elliptic.Curve
-	switch oid.String() {
-	case oidP256:
-		c.KeyName, c.KeyBits, curve, old = "EC P-256", 256, ecdh.P256(), elliptic.P256()
-	case oidP384:
-		c.KeyName, c.KeyBits, curve, old = "EC P-384", 384, ecdh.P384(), elliptic.P384()
-	case oidP521:
-		c.KeyName, c.KeyBits, curve, old = "EC P-521", 521, ecdh.P521(), elliptic.P521()
-	default:
-		c.KeyName = keyName(oid.String())
-		return
-	}
-	c.KeyKind = KeyEC
+	c.KeyKind, c.KeyName, c.KeyBits = KeyEC, on.name, on.bits
 	if len(point) > 0 && (point[0] == 2 || point[0] == 3) {
-		point = decompress(old, point)
+		point = decompress(on.old, point)
 	}
-	c.PublicKey = ecdhKey(curve, point)
+	c.PublicKey = ecdhKey(on.ecdh, point)
 }
 
 // decompress gives the uncompressed form of a compressed point, nil when it is

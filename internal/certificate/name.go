@@ -59,7 +59,8 @@ func Name(der []byte) string {
 }
 
 // readName writes a Name for people, most specific attribute first as RFC 4514
-// has it, and collects its e-mail addresses. What cannot be read is left out.
+// has it, cut off where it is very long, and collects its e-mail addresses. What
+// cannot be read is left out.
 func readName(element cryptobyte.String) (text string, addresses []string) {
 	var rdns cryptobyte.String
 	var parts []string
@@ -87,7 +88,22 @@ func readName(element cryptobyte.String) (text string, addresses []string) {
 		}
 	}
 	slices.Reverse(parts)
-	return strings.Join(parts, ", "), addresses
+	return brief(strings.Join(parts, ", ")), addresses
+}
+
+// maxName is the length in bytes up to which a name is shown.
+const maxName = 1000
+
+// brief cuts off what would fill a log: names may be as long as the certificate.
+func brief(text string) string {
+	if len(text) <= maxName {
+		return text
+	}
+	text = text[:maxName]
+	for !utf8.ValidString(text) { // printable has left nothing else invalid in it
+		text = text[:len(text)-1]
+	}
+	return text + "…"
 }
 
 // readString decodes a DirectoryString. Bytes that are not UTF-8 where UTF-8

@@ -22,6 +22,9 @@ func (c *Certificate) SigningKey() crypto.PublicKey {
 	case *rsa.PublicKey:
 		return key
 	case *ecdh.PublicKey:
+		if c.agreesOnly() {
+			return nil
+		}
 		return ecdsaKey(key)
 	}
 	s := cryptobyte.String(c.RawPublicKey)
@@ -42,6 +45,18 @@ func (c *Certificate) SigningKey() crypto.PublicKey {
 		}
 	}
 	return nil
+}
+
+// agreesOnly reports an elliptic curve key that is for key agreement and nothing
+// else (RFC 5480 section 2.1.2).
+func (c *Certificate) agreesOnly() bool {
+	s := cryptobyte.String(c.RawPublicKey)
+	var spki, algorithm cryptobyte.String
+	if !s.ReadASN1(&spki, asn1.SEQUENCE) || !spki.ReadASN1(&algorithm, asn1.SEQUENCE) {
+		return false
+	}
+	oid, ok := readOID(&algorithm)
+	return ok && oid.String() == oidECDH
 }
 
 func ecdsaKey(key *ecdh.PublicKey) crypto.PublicKey {

@@ -4,7 +4,8 @@ import (
 	"crypto"
 	"crypto/rand"
 	"crypto/rsa"
-	"crypto/sha256"
+	_ "crypto/sha1" // Forged.Hash
+	_ "crypto/sha256"
 	"crypto/x509"
 	"crypto/x509/pkix"
 	encasn1 "encoding/asn1"
@@ -24,22 +25,25 @@ type Forged struct {
 	NotBefore, NotAfter []byte // DER of a Time
 	Key                 []byte // DER of a SubjectPublicKeyInfo; default: RSA 2048
 	Extensions          [][]byte
+	Hash                crypto.Hash // of the signature: SHA256 (default) or SHA1
 }
 
 // Sign gives the DER of the certificate.
 func (f Forged) Sign(t testing.TB, ca *CA) []byte {
 	t.Helper()
 	f.fill(t)
-	ecdsaSHA256 := func(b *cryptobyte.Builder) {
-		b.AddASN1(asn1.SEQUENCE, func(b *cryptobyte.Builder) {
-			b.AddASN1ObjectIdentifier(encasn1.ObjectIdentifier{1, 2, 840, 10045, 4, 3, 2})
-		})
+	oid := encasn1.ObjectIdentifier{1, 2, 840, 10045, 4, 3, 2}
+	if f.Hash == crypto.SHA1 {
+		oid = encasn1.ObjectIdentifier{1, 2, 840, 10045, 4, 1}
+	}
+	algorithm := func(b *cryptobyte.Builder) {
+		b.AddASN1(asn1.SEQUENCE, func(b *cryptobyte.Builder) { b.AddASN1ObjectIdentifier(oid) })
 	}
 	var tbs cryptobyte.Builder
 	tbs.AddASN1(asn1.SEQUENCE, func(b *cryptobyte.Builder) {
 		b.AddASN1(asn1.Tag(0).ContextSpecific().Constructed(), func(b *cryptobyte.Builder) { b.AddASN1Int64(2) })
 		b.AddASN1(asn1.INTEGER, func(b *cryptobyte.Builder) { b.AddBytes(f.Serial) })
-		ecdsaSHA256(b)
+		algorithm(b)
 		b.AddBytes(ca.Cert.RawSubject)
 		b.AddASN1(asn1.SEQUENCE, func(b *cryptobyte.Builder) { b.AddBytes(f.NotBefore); b.AddBytes(f.NotAfter) })
 		b.AddBytes(f.Subject)
@@ -53,21 +57,25 @@ func (f Forged) Sign(t testing.TB, ca *CA) []byte {
 		})
 	})
 	signed := tbs.BytesOrPanic()
-	digest := sha256.Sum256(signed)
-	sig, err := ca.key.Sign(rand.Reader, digest[:], crypto.SHA256)
+	digest := f.Hash.New()
+	digest.Write(signed)
+	sig, err := ca.key.Sign(rand.Reader, digest.Sum(nil), f.Hash)
 	if err != nil {
 		t.Fatal(err)
 	}
 	var cert cryptobyte.Builder
 	cert.AddASN1(asn1.SEQUENCE, func(b *cryptobyte.Builder) {
 		b.AddBytes(signed)
-		ecdsaSHA256(b)
+		algorithm(b)
 		b.AddASN1BitString(sig)
 	})
 	return cert.BytesOrPanic()
 }
 
 func (f *Forged) fill(t testing.TB) {
+	if f.Hash == 0 {
+		f.Hash = crypto.SHA256
+	}
 	if f.Serial == nil {
 		f.Serial = append([]byte{1}, serial(t).Bytes()...) // a positive one
 	}
@@ -110,6 +118,11 @@ func Extension(t testing.TB, critical bool, value []byte, arcs ...int) []byte {
 		flag = TLV(0x01, []byte{0xff})
 	}
 	return TLV(0x30, OID(t, arcs...), flag, TLV(0x04, value))
+}
+
+// extension is Extension for crypto/x509.
+func extension(critical bool, value []byte, arcs ...int) pkix.Extension {
+	return pkix.Extension{Id: arcs, Critical: critical, Value: value}
 }
 
 // SAN is the extension with the subject's alternative names; each name is the

@@ -1,6 +1,7 @@
 package testkit
 
 import (
+	"crypto"
 	"crypto/ecdsa"
 	"crypto/rand"
 	"crypto/x509"
@@ -13,7 +14,11 @@ import (
 // word on its certificate.
 func (ca *CA) Intermediate(t testing.TB, change func(template *x509.Certificate)) *CA {
 	t.Helper()
-	key := Key(t, "p256").(*ecdsa.PrivateKey)
+	return ca.intermediateFor(t, Key(t, "p256").(*ecdsa.PrivateKey), change)
+}
+
+func (ca *CA) intermediateFor(t testing.TB, key crypto.Signer, change func(template *x509.Certificate)) *CA {
+	t.Helper()
 	template := &x509.Certificate{
 		SerialNumber: serial(t), Subject: pkix.Name{CommonName: "Sealpost Test Intermediate"},
 		NotBefore: time.Now().Add(-time.Hour), NotAfter: time.Now().Add(24 * time.Hour),
