@@ -3,6 +3,9 @@ package lookup
 import (
 	"encoding/binary"
 	"errors"
+
+	"sealpost/internal/address"
+	"sealpost/internal/certificate"
 )
 
 // OpenCacheFileNoSync is OpenCacheFile for a disk that never loses what was
@@ -25,6 +28,21 @@ func (f *CacheFile) Crash() {
 		_ = guarded(f.db.Close)
 	}
 }
+
+// Names reports whether a certificate with this one address is for addr: exactly,
+// or but for case.
+func Names(name string, addr address.Address) (exactly, butForCase bool) {
+	how := names(&certificate.Certificate{Addresses: []string{name}}, addr)
+	return how == exact, how == otherCase
+}
+
+// Bounds on what a source may cost.
+const (
+	MaxVerified    = maxVerified
+	MaxFetchRounds = maxFetchRounds
+	MaxFetched     = maxFetched
+	MaxWhy         = maxWhy
+)
 
 // EncodeRecord writes the record of an answer.
 func EncodeRecord(key string, settings []byte, a Answer) ([]byte, error) {

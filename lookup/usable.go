@@ -2,6 +2,7 @@ package lookup
 
 import (
 	"bytes"
+	"crypto"
 	"slices"
 
 	"sealpost/internal/certificate"
@@ -57,8 +58,13 @@ func newer(a, b *certificate.Certificate) int {
 	return bytes.Compare(a.Raw, b.Raw)
 }
 
+// sameKey compares keys, not encodings: one may stand compressed in one
+// certificate and not in another.
 func sameKey(c *certificate.Certificate) func(*certificate.Certificate) bool {
-	return func(other *certificate.Certificate) bool { return bytes.Equal(c.RawPublicKey, other.RawPublicKey) }
+	key, comparable := c.PublicKey.(interface{ Equal(crypto.PublicKey) bool })
+	return func(other *certificate.Certificate) bool {
+		return bytes.Equal(c.RawPublicKey, other.RawPublicKey) || comparable && key.Equal(other.PublicKey)
+	}
 }
 
 // nearness lists the refusals of a certificate, the one that is nearest to

@@ -7,6 +7,8 @@ import (
 	"slices"
 	"strings"
 	"time"
+	"unicode"
+	"unicode/utf8"
 
 	"sealpost/internal/address"
 	"sealpost/internal/certificate"
@@ -21,7 +23,24 @@ type refusal struct {
 }
 
 func refuse(token reason.Token, format string, args ...any) *refusal {
-	return &refusal{token, fmt.Sprintf(format, args...)}
+	return &refusal{token, presentable(fmt.Sprintf(format, args...))}
+}
+
+// maxWhy is the length in bytes up to which it is said why.
+const maxWhy = 500
+
+// presentable makes words fit for a log, a terminal and an SMTP reply. They may
+// quote certificates, by way of crypto/x509 too, and these come from strangers.
+func presentable(why string) string {
+	if len(why) > maxWhy {
+		why = strings.ToValidUTF8(why[:maxWhy], "") + "…"
+	}
+	return strings.Map(func(r rune) rune {
+		if r == utf8.RuneError || !unicode.IsPrint(r) {
+			return '?'
+		}
+		return r
+	}, why)
 }
 
 // A judgement is about all certificates that one source has for one address.

@@ -27,6 +27,9 @@ func FuzzParse(f *testing.F) {
 			return
 		}
 		agrees(t, c)
+		if len(c.Subject) > 1010 || len(c.Issuer) > 1010 || len(c.KeyName) > 1000 {
+			t.Errorf("names of %d, %d and %d bytes", len(c.Subject), len(c.Issuer), len(c.KeyName))
+		}
 		switch c.PublicKey.(type) {
 		case nil, *rsa.PublicKey, *ecdh.PublicKey:
 		default:
