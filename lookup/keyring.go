@@ -152,8 +152,13 @@ func (k *Keyring) tell(addr address.Address, r *review) {
 // watched are the certificates that only their source vouches for.
 func watched(c Candidate) bool { return c.Usable && c.Vouch == Itself && !c.Pinned }
 
-// keyOf is what two certificates for one key have in common.
-func keyOf(c *certificate.Certificate) Fingerprint { return sha256.Sum256(c.RawPublicKey) }
+// KeyFingerprint is the SHA-256 of SubjectPublicKeyInfo: what two certificates
+// for one key have in common.
+func KeyFingerprint(c *certificate.Certificate) Fingerprint { return sha256.Sum256(c.RawPublicKey) }
+
+// FromMemory begins Candidate.Where of a certificate that no source offered,
+// and that the Keyring remembers.
+const FromMemory = "remembered since "
 
 // A review holds one answer against what is known of its address.
 type review struct {
@@ -215,7 +220,7 @@ func seenKeys(candidates []Candidate) []KnownKey {
 		if !watched(c) {
 			continue
 		}
-		key := keyOf(c.Cert)
+		key := KeyFingerprint(c.Cert)
 		i := slices.IndexFunc(seen, func(s KnownKey) bool { return s.Key == key })
 		if i < 0 {
 			seen = append(seen, KnownKey{Key: key, DER: c.Cert.Raw, Source: c.Source})
@@ -230,7 +235,7 @@ func seenKeys(candidates []Candidate) []KnownKey {
 // no validity, and so never counts.
 func parsed(k KnownKey) *certificate.Certificate {
 	c, err := certificate.Parse(k.DER)
-	if err != nil || keyOf(c) != k.Key {
+	if err != nil || KeyFingerprint(c) != k.Key {
 		return &certificate.Certificate{}
 	}
 	return c
@@ -318,8 +323,8 @@ func (r *review) answer(a Answer) Answer {
 	usable := false
 	for i := range a.Candidates {
 		c := &a.Candidates[i]
-		if watched(*c) && !has(r.known.Accepted, keyOf(c.Cert)) {
-			no := r.refusal(keyOf(c.Cert))
+		if watched(*c) && !has(r.known.Accepted, KeyFingerprint(c.Cert)) {
+			no := r.refusal(KeyFingerprint(c.Cert))
 			c.Usable, c.Reason, c.Why = false, no.reason, no.why
 		}
 		usable = usable || c.Usable
@@ -333,7 +338,7 @@ func (r *review) answer(a Answer) Answer {
 		}
 		c := parsed(k)
 		a.Candidates = append(a.Candidates, Candidate{
-			Cert: c, Source: k.Source, Where: "remembered since " + date(k.Since), Usable: true, Vouch: Itself, Until: c.NotAfter,
+			Cert: c, Source: k.Source, Where: FromMemory + date(k.Since), Usable: true, Vouch: Itself, Until: c.NotAfter,
 		})
 		usable = true
 	}

@@ -48,6 +48,9 @@ func (c explainCommand) Run(ctx context.Context, s streams) error {
 		return err
 	}
 	defer r.close()
+	if r.blind != nil {
+		fmt.Fprintln(s.Err, "sealpost: a key that has changed is not noticed here:", r.blind)
+	}
 	var denied *reply.Error
 	if c.Client != "" && !c.Login {
 		denied = r.settings.MayRelay(from.Listener, from.Client, "")

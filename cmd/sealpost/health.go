@@ -15,7 +15,7 @@ import (
 type healthCommand struct {
 	Config  string        `short:"c" xor:"where" help:"Configuration file that the server runs with." placeholder:"FILE"`
 	Address string        `xor:"where" help:"Address of its metrics endpoint." placeholder:"IP:PORT"`
-	Verbose bool          `short:"v" help:"Also show how each lookup source is doing."`
+	Verbose bool          `short:"v" help:"Also show how each lookup source is doing, and how many new keys wait."`
 	Timeout time.Duration `default:"3s" help:"How long the answer may take."`
 }
 

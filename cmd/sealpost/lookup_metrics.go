@@ -35,13 +35,15 @@ var (
 	descFileEntries = desc("lookup_cache_file_entries", "Addresses in the cache file.")
 
 	descRefused = desc("certificates_refused_total", "Certificates found and not used, by reason.", "reason")
+	descChanges = desc("key_changes_total", "Keys that took another's place by themselves (accepted) or were put on hold (held), and what operators have said (confirmed, refused, forgotten).", "result")
+	descHeld    = desc("keys_held", "Addresses for which a new key waits until somebody accepts it.")
 	descMemory  = desc("spill_memory_bytes", "Memory that messages under way hold.")
 	descFiles   = desc("spill_files", "Temporary files of messages under way.")
 )
 
 // Describe names the metrics.
 func (l lookups) Describe(ch chan<- *prometheus.Desc) {
-	for _, d := range []*prometheus.Desc{descLookups, descFailures, descSkipped, descSeconds, descUp, descSuccess, descStale, descHits, descMisses, descEntries, descAhead, descFileHits, descFileDropped, descFileEntries, descRefused, descMemory, descFiles} {
+	for _, d := range []*prometheus.Desc{descLookups, descFailures, descSkipped, descSeconds, descUp, descSuccess, descStale, descHits, descMisses, descEntries, descAhead, descFileHits, descFileDropped, descFileEntries, descRefused, descChanges, descHeld, descMemory, descFiles} {
 		ch <- d
 	}
 	for _, d := range slices.Concat(queueDescs, revocationDescs) {
@@ -81,6 +83,7 @@ func (l lookups) Collect(ch chan<- prometheus.Metric) {
 		level(descFileEntries, s.Entries)
 	}
 	collectSources(ch, r.chain, stale)
+	l.server.collectKeys(ch, r)
 	r.collectRevocation(ch)
 	refused := map[reason.Token]uint64{}
 	for _, t := range r.trusted {
@@ -115,4 +118,29 @@ func collectSources(ch chan<- prometheus.Metric, chain *lookup.Chain, stale map[
 		send(descUp, prometheus.GaugeValue, up, h.Source)
 		send(descSuccess, prometheus.GaugeValue, last, h.Source)
 	}
+}
+
+// collectKeys shows zeros where no keys are remembered.
+func (s *server) collectKeys(ch chan<- prometheus.Metric, r *rooms) {
+	var rings lookup.KeyringStats
+	if r.keyring != nil {
+		rings = r.keyring.Stats()
+	}
+	for result, n := range map[string]uint64{
+		"accepted": rings.Accepted, "held": rings.Held,
+		"confirmed": s.keyWords.confirmed.Load(), "refused": s.keyWords.refused.Load(), "forgotten": s.keyWords.forgotten.Load(),
+	} {
+		ch <- prometheus.MustNewConstMetric(descChanges, prometheus.CounterValue, float64(n), result)
+	}
+	if held, err := s.heldKeys(); err == nil {
+		ch <- prometheus.MustNewConstMetric(descHeld, prometheus.GaugeValue, float64(held))
+	}
+}
+
+// heldKeys counts the addresses for which a key waits.
+func (s *server) heldKeys() (int, error) {
+	if s.known == nil {
+		return 0, nil
+	}
+	return s.known.Held()
 }

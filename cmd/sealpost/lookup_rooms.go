@@ -59,29 +59,10 @@ func (r *rooms) openLookup(cfg *config.Config, log *slog.Logger) error {
 	if err != nil {
 		return err
 	}
-	if err := r.openKeyring(&cfg.Trust, log); err != nil {
+	if err := r.openKeyring(cfg, log); err != nil {
 		return err
 	}
 	return r.openCache(cfg)
-}
-
-// openKeyring puts the memory of keys around the chain, where there is one.
-func (r *rooms) openKeyring(cfg *config.Trust, log *slog.Logger) (err error) {
-	r.source = r.chain
-	if cfg.KnownKeys == "" {
-		return nil
-	}
-	if r.known == nil {
-		if r.known, err = lookup.OpenKeyFile(string(cfg.KnownKeys)); err != nil {
-			return fmt.Errorf("trust.known_keys: %w", err)
-		}
-		r.closers = append(r.closers, func() { r.known.Close() })
-	}
-	r.keyring, err = lookup.NewKeyring(r.chain, lookup.KeyringOptions{Hold: cfg.OnKeyChange == "hold", Memory: r.known, Log: log})
-	if err == nil {
-		r.source = r.keyring
-	}
-	return err
 }
 
 func (r *rooms) openCache(whole *config.Config) (err error) {
@@ -116,7 +97,7 @@ func (r *rooms) openCache(whole *config.Config) (err error) {
 }
 
 // standIns puts around a source the addresses that may stand in for others.
-func (r *rooms) standIns(source lookup.Source) lookup.Source {
+func (r *rooms) standIns(source lookup.Source) *lookup.Fallback {
 	return lookup.NewFallback(source, r.fallback)
 }
 

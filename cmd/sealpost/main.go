@@ -29,6 +29,7 @@ type commands struct {
 	Explain   explainCommand   `cmd:"" help:"Show which rule decides and what a client would hear; nothing is sent."`
 	Seal      sealCommand      `cmd:"" help:"Seal one message, from standard input to standard output."`
 	Open      openCommand      `cmd:"" help:"Open one sealed message, from standard input to standard output."`
+	Keys      keysCommand      `cmd:"" help:"Show and steer which keys are in use where the key of an address has changed."`
 	Queue     queueCommand     `cmd:"" help:"Show and steer what waits in the spool, while the server runs or not."`
 	Directory directoryCommand `cmd:"" help:"Work on the public-key directory's database, while the server runs or not."`
 	Health    healthCommand    `cmd:"" help:"Ask a running server whether it is well; for monitoring and containers."`

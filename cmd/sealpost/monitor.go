@@ -52,6 +52,9 @@ func (s *server) ready(w http.ResponseWriter, r *http.Request) {
 		for _, h := range rooms.chain.Health() {
 			fmt.Fprintln(w, describeHealth(h))
 		}
+		if s.known != nil {
+			fmt.Fprintln(w, describeHeld(s.heldKeys()))
+		}
 	}
 }
 
@@ -65,6 +68,17 @@ func describeHealth(h lookup.SourceHealth) string {
 		line += fmt.Sprintf(", %d failures since: %s", h.Failures, strings.Join(strings.Fields(h.Err.Error()), " "))
 	}
 	return line
+}
+
+// describeHeld is one line about the keys that wait.
+func describeHeld(n int, err error) string {
+	switch {
+	case err != nil:
+		return "keys: the memory of keys cannot be read: " + err.Error()
+	case n == 0:
+		return "keys: none waits"
+	}
+	return fmt.Sprintf("keys: at %s a new key waits: sealpost keys list", count(n, "address"))
 }
 
 func (m *monitor) stop() error {

@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"strings"
 
 	"sealpost/relay/control"
 	"sealpost/relay/queue"
@@ -116,7 +117,11 @@ func (q *openQueue) know(ctx context.Context, ids []string) error {
 
 // count is a number with its noun.
 func count(n int, noun string) string {
-	if n != 1 {
+	switch {
+	case n == 1:
+	case strings.HasSuffix(noun, "s"):
+		noun += "es"
+	default:
 		noun += "s"
 	}
 	return fmt.Sprintf("%d %s", n, noun)

@@ -27,7 +27,9 @@ import (
 type rooms struct {
 	serving   bool              // not for one command only
 	cacheFile *lookup.CacheFile // the server's; nil: there is none
-	known     *lookup.KeyFile   // with trust.known_keys; the server's own outlives these rooms
+	known     *lookup.KeyFile   // the server's; nil: there is none
+	blind     error             // why a command cannot see what keys are known
+	cfg       *config.Config
 	keyring   *lookup.Keyring
 	settings  *relay.Settings
 	source    lookup.Source          // the chain without the cache in front
@@ -59,6 +61,7 @@ func (r *rooms) opened(cfg *config.Config, log *slog.Logger) (*rooms, error) {
 }
 
 func (r *rooms) open(cfg *config.Config, log *slog.Logger) error {
+	r.cfg = cfg
 	if err := r.openLookup(cfg, log); err != nil {
 		return err
 	}

@@ -33,8 +33,10 @@ type server struct {
 	cacheFile  *lookup.CacheFile // nil: what is looked up is in memory only
 	directory  *directoryDoor    // nil without one
 	known      *lookup.KeyFile   // nil without trust.known_keys
-	waiting    *waitingRoom      // nil without a spool
-	control    *control.Server   // nil without one in the configuration
+	keyWords   keyWords
+	waiting    *waitingRoom    // nil without a spool
+	control    *control.Server // nil without one in the configuration
+	swapping   sync.Mutex      // held while rooms take over what others remember
 	retired    retirees
 	doors      []*door
 	monitor    *monitor
@@ -125,18 +127,6 @@ func (s *server) newRooms() *rooms {
 	return &rooms{serving: true, known: s.known, cacheFile: s.cacheFile}
 }
 
-// openKnownKeys opens the file that all rooms of a server share; nil without.
-func openKnownKeys(cfg *config.Config) (*lookup.KeyFile, error) {
-	if cfg.Trust.KnownKeys == "" {
-		return nil, nil
-	}
-	f, err := lookup.OpenKeyFile(string(cfg.Trust.KnownKeys))
-	if err != nil {
-		return nil, fmt.Errorf("trust.known_keys: %w", err)
-	}
-	return f, nil
-}
-
 // meetUpstream asks upstream in the background what it offers, so that the
 // first client is offered the same.
 func (s *server) meetUpstream(r *rooms) {
@@ -221,6 +211,8 @@ func (s *server) exchange() error {
 	}
 	s.directory.commit()
 	s.metrics.rules(cfg)
+	s.swapping.Lock()
+	defer s.swapping.Unlock()
 	next.inherit(s.rooms.Load(), &s.config.Lookup, &cfg.Lookup)
 	s.config = cfg
 	next.settings.Waiting = s.waiting.waiting(cfg)
