@@ -157,11 +157,7 @@ func (f *file) findAddresses() {
 		if c.IsCA {
 			issuers++
 		}
-		for _, s := range c.Addresses {
-			if addr, err := address.Parse(s); err == nil {
-				f.addresses = append(f.addresses, addr)
-			}
-		}
+		f.addresses = append(f.addresses, mailboxesOf(c)...)
 	}
 	if len(f.addresses) == 0 && issuers < len(f.certs) {
 		f.err = errors.Join(f.err, errNoAddress)

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"strings"
 	"testing"
+	"unicode/utf8"
 
 	"sealpost/internal/certificate"
 	"sealpost/internal/reason"
@@ -163,7 +164,7 @@ func TestWordsAreFitForALog(t *testing.T) {
 	} {
 		a := trusted(t, always(found(certs...)), lookup.TrustOptions{Roots: []*x509.Certificate{ca.Cert}}).Lookup(context.Background(), parse(t, anna))
 		for _, c := range a.Candidates {
-			if c.Why == "" || len(c.Why) > lookup.MaxWhy+len("…") || strings.ContainsAny(c.Why, "\x1b\r\n\xff") {
+			if c.Why == "" || len(c.Why) > lookup.MaxWhy+len("…") || strings.ContainsAny(c.Why, "\x1b\r\n") || !utf8.ValidString(c.Why) {
 				t.Errorf("%s: %d bytes: %.200q", name, len(c.Why), c.Why)
 			}
 			if len(c.Cert.Subject) > 1010 || len(c.Cert.Issuer) > 1010 {

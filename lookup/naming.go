@@ -80,6 +80,25 @@ func forDomain(name string, addr address.Address) bool {
 	return err == nil && a.IsDomainAuthority() && a.ASCIIDomain() == addr.ASCIIDomain()
 }
 
+// mailboxesOf gives the addresses under which a certificate may be looked for.
+// Whether it counts for them is another question.
+func mailboxesOf(c *certificate.Certificate) []address.Address {
+	var all []address.Address
+	for _, s := range addressesOf(c) {
+		if a, err := address.Parse(s); err == nil {
+			all = append(all, a)
+		}
+		// A domain without a local part is looked for under its authority.
+		domain := s[strings.LastIndexByte(s, '@')+1:]
+		if a, err := address.Parse("any@" + domain); err == nil && forDomain(s, a) {
+			if authority, ok := a.DomainAuthority(); ok {
+				all = append(all, authority)
+			}
+		}
+	}
+	return all
+}
+
 // naming is names under what the operator allows.
 func (j *judgement) naming(c *certificate.Certificate) naming {
 	how := names(c, j.addr)

@@ -2,6 +2,9 @@ package main
 
 import (
 	"bytes"
+	"crypto/x509"
+	"crypto/x509/pkix"
+	"encoding/asn1"
 	"encoding/json"
 	"strings"
 	"testing"
@@ -77,6 +80,21 @@ func TestCertificatesOfOthersAreShown(t *testing.T) {
 		}
 		if e := in.explained(t, "", "statements@bank.example", address)[address]; e.Instead != instead {
 			t.Errorf("explain says %q of %s", e.Instead, address)
+		}
+	}
+}
+
+// An old certificate has its address in the subject only.
+func TestAddressInTheSubject(t *testing.T) {
+	in := newInstallation(t)
+	in.personWith(t, "erna@example.org", testkit.Leaf{Addresses: []string{}, Key: "p256", Change: func(c *x509.Certificate) {
+		c.Subject.ExtraNames = []pkix.AttributeTypeAndValue{{Type: asn1.ObjectIdentifier{1, 2, 840, 113549, 1, 9, 1}, Value: "erna@example.org"}}
+	}})
+	for trust, want := range map[string]int{"": exitFailed, "trust: {subject_address: true}\n": exitOK} {
+		in.configure(t, "127.0.0.1:25", trust)
+		out, _, code := sealpost(t, "", "lookup", "--config", in.config, "erna@example.org")
+		if refused := strings.Contains(out, "trust.subject_address"); code != want || refused != (want == exitFailed) {
+			t.Errorf("%q: exit code %d\n%s", trust, code, out)
 		}
 	}
 }
