@@ -8,7 +8,6 @@ import (
 	"testing"
 	"time"
 
-	"sealpost/internal/address"
 	"sealpost/internal/certificate"
 	"sealpost/internal/reason"
 	"sealpost/internal/testkit"
@@ -89,19 +88,7 @@ func specimenSource(t *testing.T, ca *testkit.CA, s testkit.Specimen, vouch look
 	}
 	fallback := lookup.FallbackOptions{Tag: s.Allow == "trust.tag_fallback", WholeDomain: opts.WholeDomain, Pins: opts.Pins}
 	judged := trusted(t, always(found(certs...)), opts)
-	return lookup.NewFallback(orNone{judged}, fallback)
-}
-
-// orNone takes an answer about others for None, as if the source had not given
-// it: here each source has one certificate for whoever asks.
-type orNone struct{ lookup.Source }
-
-func (o orNone) Lookup(ctx context.Context, addr address.Address) lookup.Answer {
-	a := o.Source.Lookup(ctx, addr)
-	if a.Outcome == lookup.Unavailable && a.Reason == reason.CertificateAddress {
-		a.Outcome = lookup.None
-	}
-	return a
+	return lookup.NewFallback(judged, fallback)
 }
 
 // says is a Revoker that always says the same.

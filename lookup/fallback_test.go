@@ -86,6 +86,29 @@ func TestFallback(t *testing.T) {
 	}
 }
 
+// Some sources answer for a tagged address with the certificate of the plain
+// one. That is not an answer about others, but it does not open the door either.
+func TestFallbackWhereTheSourceIgnoresTags(t *testing.T) {
+	c := issue(t, testkit.NewCA(t), testkit.Leaf{Addresses: []string{"Anna@example.org"}, Key: "p256"})
+	for _, fold := range []bool{false, true} {
+		judged := trusted(t, always(found(c)), lookup.TrustOptions{Vouch: lookup.Itself, FoldLocal: fold})
+		for _, tag := range []bool{false, true} {
+			want := lookup.None
+			if fold && tag {
+				want = lookup.Found
+			}
+			a := lookup.NewFallback(judged, lookup.FallbackOptions{Tag: tag}).Lookup(context.Background(), parse(t, tagged))
+			if a.Outcome != want || want == lookup.None && a.Reason != reason.CertificateAddress {
+				t.Errorf("fold %v, tag %v: %v, %q", fold, tag, a.Outcome, a.Reason)
+			}
+		}
+	}
+	bobs := trusted(t, always(found(issue(t, testkit.NewCA(t), testkit.Leaf{Addresses: []string{"bob@example.org"}, Key: "p256"}))), lookup.TrustOptions{Vouch: lookup.Itself})
+	if a := lookup.NewFallback(bobs, lookup.FallbackOptions{Tag: true}).Lookup(context.Background(), parse(t, tagged)); a.Outcome != lookup.Unavailable {
+		t.Errorf("another's certificate: %v", a.Outcome)
+	}
+}
+
 // Why nothing can be used is said of what came closest, under whatever address.
 func TestFallbackShowsAllThatWasRefused(t *testing.T) {
 	c := issue(t, testkit.NewCA(t), testkit.Leaf{Addresses: []string{anna}, Key: "p256"})

@@ -14,6 +14,7 @@ type naming int
 const (
 	notAtAll    naming = iota
 	wholeDomain        // it is for every mailbox of the domain
+	withoutTag         // it is for the address without its tag, in whatever case
 	subjectOnly        // in whatever case, in its subject, and nowhere else
 	otherCase          // but for upper and lower case
 	exact
@@ -24,6 +25,9 @@ const (
 // spellings of an IDN are equal, and the local part exactly, or but for case.
 func names(c *certificate.Certificate, addr address.Address) naming {
 	how := among(c.Addresses, addr)
+	if plain, ok := addr.WithoutTag(); ok && how < withoutTag && among(addressesOf(c), plain) >= otherCase {
+		return withoutTag
+	}
 	if how == notAtAll && len(c.Addresses) == 0 && among(c.SubjectAddresses, addr) >= otherCase {
 		return subjectOnly
 	}
@@ -105,7 +109,7 @@ func (j *judgement) naming(c *certificate.Certificate) naming {
 	switch {
 	case how == subjectOnly && j.opts.SubjectAddress:
 		return among(c.SubjectAddresses, j.addr)
-	case how != notAtAll && j.opts.WholeDomain && j.addr.IsDomainAuthority():
+	case (how == wholeDomain || how == otherCase) && j.opts.WholeDomain && j.addr.IsDomainAuthority():
 		return exact
 	}
 	return how
@@ -121,6 +125,8 @@ func (j *judgement) checkAddress(c *certificate.Certificate) *refusal {
 		return refuse(token, "is for %s, which differs from %s in upper and lower case", list(addressesOf(c)), j.addr)
 	case how == subjectOnly:
 		return refuse(token, "names %s in its subject only; what counts is the subject alternative name (trust.subject_address)", list(c.SubjectAddresses))
+	case how == withoutTag:
+		return refuse(token, "is for %s, which is %s without its tag (trust.tag_fallback)", list(addressesOf(c)), j.addr)
 	case how == wholeDomain && j.opts.WholeDomain:
 		return refuse(token, "is for the whole domain, and so used only where no certificate is for %s", j.addr)
 	case how == wholeDomain:

@@ -49,7 +49,7 @@ type judgement struct {
 	ctx      context.Context // how long may be waited for what others know
 	addr     address.Address
 	now      time.Time
-	named    bool    // some certificate is about the address: in whatever case, in its subject, or for its whole domain
+	named    bool    // some certificate is about the address: in whatever case, in its subject, without its tag, or for its whole domain
 	folded   bool    // none is for it exactly, and the operator allows another case
 	issuers  issuers // when there are roots: the authorities' certificates in the answer
 	verified int     // certificates for which a chain was asked

@@ -111,6 +111,7 @@ func (c *cabinet) loosened() {
 	with(domain, c.named("the domain after an asterisk", "", anna, reason.None, mail("*@example.org")))
 	with(domain, c.named("the domain alone", "", anna, reason.None, mail("example.org")))
 	with(domain, c.named("one of the gateway's many domains", "RFC 3183", anna, reason.None, mail("domain-confidentiality-authority@example.com"), mail(gateway)))
+	with(domain, c.put("RFC 3183's name in the subject only", "RFC 3183", no, c.forged(Forged{Subject: c.emailSubject(gateway), Extensions: [][]byte{}})))
 	with(domain, c.named("the domain above", "RFC 3183", "anna@mail.example.org", no, mail(gateway)))
 	with(domain, c.named("host name", "RFC 3183", anna, no, TLV(0x82, []byte("example.org"))))
 	with(domain, c.named("all domains (*@*)", "", anna, no, mail("*@*")))
