@@ -154,9 +154,12 @@ func TestThousandsOfNames(t *testing.T) {
 func TestWordsAreFitForALog(t *testing.T) {
 	long := strings.Repeat("\x1b[31m\r\n", 4000)
 	ca := testkit.NewCA(t)
-	rogue := testkit.NewCA(t).Intermediate(t, func(c *x509.Certificate) { c.Subject.CommonName = long })
+	named := func(c *x509.Certificate) { c.Subject.CommonName = long }
+	rogue, namesake := testkit.NewCA(t).Intermediate(t, named), testkit.NewCA(t).Intermediate(t, named)
 	for name, certs := range map[string][]*certificate.Certificate{
 		"issuer": {issue(t, rogue, testkit.Leaf{Addresses: []string{anna}, Key: "p256"}), read(t, rogue.Cert.Raw)},
+		// crypto/x509 quotes the name of an issuer whose key is another one.
+		"namesake": {issue(t, rogue, testkit.Leaf{Addresses: []string{anna}, Key: "p256"}), read(t, namesake.Cert.Raw)},
 		"names": {read(t, testkit.Forged{Extensions: [][]byte{testkit.SAN(t, testkit.RFC822Name(long), testkit.RFC822Name("b\xff@example.org"),
 			testkit.RFC822Name("c@example.org"))}}.Sign(t, ca))},
 		"subject": {read(t, testkit.Forged{Extensions: [][]byte{}, Subject: testkit.TLV(0x30, testkit.TLV(0x31, testkit.TLV(0x30,
