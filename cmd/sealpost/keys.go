@@ -2,7 +2,6 @@ package main
 
 import (
 	"context"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"time"
@@ -53,7 +52,6 @@ func (c keysListCommand) Run(ctx context.Context, s streams) (err error) {
 	defer func() { err = errors.Join(err, desk.close()) }()
 	p := newPaper(s.Out)
 	defer func() { err = errors.Join(err, p.end()) }()
-	enc := json.NewEncoder(p.out)
 	n := 0
 	for q := (keyListing{All: c.All}); ; {
 		part, err := desk.list(ctx, q)
@@ -64,7 +62,7 @@ func (c keysListCommand) Run(ctx context.Context, s streams) (err error) {
 			n++
 			if !c.JSON {
 				m.printShort(p)
-			} else if err := enc.Encode(m); err != nil {
+			} else if err := p.json(m); err != nil {
 				return err
 			}
 			q.Behind = m.Address
@@ -96,7 +94,7 @@ func (c keysShowCommand) Run(ctx context.Context, s streams) error {
 			return lookup.ErrNoKeys
 		}
 		if c.JSON {
-			return json.NewEncoder(p.out).Encode(m)
+			return p.json(m)
 		}
 		m.print(p, time.Now())
 		return nil
@@ -201,7 +199,7 @@ func (c keyChoice) order(ctx context.Context, s streams, do, done string) error 
 			return errors.New(answer.Problem)
 		}
 		if c.JSON {
-			return json.NewEncoder(p.out).Encode(newMailboxKeys(a.Key(), answer.Known, nil))
+			return p.json(newMailboxKeys(a.Key(), answer.Known, nil))
 		}
 		p.headline(a.String(), plain, done)
 		if do == "accept" {

@@ -1,7 +1,6 @@
 package main
 
 import (
-	"encoding/hex"
 	"time"
 
 	"sealpost/internal/certificate"
@@ -130,14 +129,22 @@ func (k keyReport) print(p *paper, state string, c ink, now time.Time) {
 	p.line(2, c, state+" since "+minute(k.Since)+", from "+k.Source)
 	if k.Key == "" {
 		p.field(indent, "damaged", red, "its certificate cannot be read; it is not used")
-		p.field(indent, "key", plain, grouped(k.KeySHA256.String()))
+		p.readAloud(indent, "of its key", k.KeySHA256)
 		return
 	}
 	p.field(indent, "subject", plain, k.Subject)
 	p.field(indent, "issuer", plain, k.Issuer)
 	valid, ink := validity(k.NotBefore, k.NotAfter, now)
 	p.field(indent, "valid", ink, valid)
+	p.field(indent, "key", plain, k.Key)
 	p.field(indent, "serial", plain, k.Serial)
-	p.field(indent, "certificate", plain, "SHA-256 "+grouped(hex.EncodeToString(k.SHA256[:])))
-	p.field(indent, "key", plain, k.Key+", SHA-256 "+grouped(k.KeySHA256.String()))
+	p.readAloud(indent, "SHA-256", k.SHA256)
+	p.readAloud(indent, "of its key", k.KeySHA256)
+}
+
+// readAloud writes a fingerprint in two lines of eight groups.
+func (p *paper) readAloud(indent int, name string, f lookup.Fingerprint) {
+	hexed := f.String()
+	p.field(indent, name, plain, grouped(hexed[:len(hexed)/2]))
+	p.field(indent, " ", plain, grouped(hexed[len(hexed)/2:]))
 }

@@ -183,7 +183,7 @@ func (k *keyTale) compared() {
 		if r.SHA256 != cert || r.KeySHA256 != key || r.Subject != "CN=Anna "+letter || r.Source != "keys" || r.Since.IsZero() {
 			k.Errorf("%s: %+v", letter, r)
 		}
-		for _, want := range []string{grouped(cert.String()), grouped(key.String()), "CN=Anna " + letter, "CN=Sealpost Test Root"} {
+		for _, want := range []string{grouped(cert.String()[:32]), grouped(key.String()[32:]), "CN=Anna " + letter, "CN=Sealpost Test Root"} {
 			if !strings.Contains(text, want) {
 				k.Errorf("no %q in\n%s", want, text)
 			}

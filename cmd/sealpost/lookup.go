@@ -2,7 +2,6 @@ package main
 
 import (
 	"context"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"log/slog"
@@ -91,8 +90,6 @@ var errNotAllFound = errors.New("not every address has a usable certificate that
 // show writes a report about each address.
 func (c lookupCommand) show(s streams, all []address.Address, of func(address.Address) (lookupReport, error)) error {
 	p := newPaper(s.Out)
-	enc := json.NewEncoder(p.out)
-	enc.SetEscapeHTML(false)
 	found := true
 	for i, a := range all {
 		report, err := of(a)
@@ -101,7 +98,7 @@ func (c lookupCommand) show(s streams, all []address.Address, of func(address.Ad
 		}
 		found = found && report.Outcome == lookup.Found.String() && report.Cipher != ""
 		if c.JSON {
-			err = enc.Encode(report)
+			err = p.json(report)
 		} else {
 			if i > 0 {
 				p.blank()
@@ -146,7 +143,7 @@ func (c lookupCommand) flush(ctx context.Context, s streams, cfg *config.Config,
 			return errors.Join(err, p.end())
 		}
 		if c.JSON {
-			err = json.NewEncoder(p.out).Encode(answer)
+			err = p.json(answer)
 		} else {
 			p.line(0, plain, answer.String())
 		}

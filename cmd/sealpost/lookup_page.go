@@ -49,15 +49,15 @@ func (r lookupReport) printSources(p *paper) {
 	p.line(0, bold, "Sources")
 	names, types := 0, 0
 	for _, s := range r.Sources {
-		names, types = max(names, columnsOf(printable(s.Name))), max(types, len(s.Type))
+		names, types = max(names, columnsOf(printable(s.Name))), max(types, columnsOf(printable(s.Type)))
 	}
 	for _, s := range r.Sources {
 		took := ""
 		if s.Outcome != notAsked {
 			took = fmt.Sprintf("%.0f ms", s.Seconds*1000)
 		}
-		fmt.Fprintf(p.out, "  %s  %s  %s %8s", padded(printable(s.Name), names), p.in(faint, padded(s.Type, types)),
-			p.in(outcomeInks[s.Outcome], padded(s.Outcome, len("unavailable"))), took)
+		fmt.Fprintf(p.out, "  %s  %s  %s %8s", padded(printable(s.Name), names), p.in(faint, padded(printable(s.Type), types)),
+			p.in(outcomeInks[s.Outcome], padded(printable(s.Outcome), len("unavailable"))), took)
 		if s.Certificates > 0 {
 			fmt.Fprintf(p.out, "   %s", count(s.Certificates, "certificate"))
 		}

@@ -61,7 +61,7 @@ type certificateReport struct {
 	SHA256       lookup.Fingerprint `json:"sha256"`
 	KeySHA256    lookup.Fingerprint `json:"key_sha256"`
 	Addresses    []string           `json:"addresses"`
-	KeyUsage     []string           `json:"key_usage,omitempty"`
+	KeyUsage     []string           `json:"key_usage,omitzero"`
 	Purposes     []string           `json:"extended_key_usage,omitempty"`
 	Capabilities []string           `json:"capabilities,omitempty"`
 	Used         bool               `json:"used"`

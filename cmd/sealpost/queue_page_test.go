@@ -15,7 +15,7 @@ import (
 	"sealpost/relay/queue"
 )
 
-var update = flag.Bool("update", false, "write what the commands print into docs/queue.md")
+var update = flag.Bool("update", false, "write what the commands print into the pages of docs")
 
 // The queue that docs/queue.md shows, at eight in the morning.
 var (
@@ -66,8 +66,6 @@ func each(rows []queue.Row) iter.Seq2[queue.Row, error] {
 
 // docs/queue.md shows what the commands print; -update writes it there.
 func TestQueuePageShowsWhatIsPrinted(t *testing.T) {
-	file := filepath.Join(testkit.ModuleRoot(t), "docs", "queue.md")
-	page := read(t, file)
 	shape, err := newShape(each(shownRows), shownNow, false)
 	if err != nil {
 		t.Fatal(err)
@@ -82,22 +80,29 @@ func TestQueuePageShowsWhatIsPrinted(t *testing.T) {
 		if err := print(&b); err != nil {
 			t.Fatal(err)
 		}
-		block := regexp.MustCompile("(?ms)^```[a-z]+ " + name + "\n(.*?)^```$")
-		m := block.FindStringSubmatchIndex(page)
-		want := strings.TrimRight(b.String(), "\n") + "\n"
-		switch {
-		case m == nil:
-			t.Errorf("the page has no block %s", name)
-		case *update:
-			page = page[:m[2]] + want + page[m[3]:]
-		case page[m[2]:m[3]] != want:
-			t.Errorf("%s: the page shows\n%s\nprinted is\n%s", name, page[m[2]:m[3]], want)
-		}
+		shows(t, "queue.md", name, b.String())
 	}
-	if *update {
-		if err := os.WriteFile(file, []byte(page), 0o644); err != nil {
+}
+
+// shows wants a page to have this text in the block of that name; -update
+// writes it there.
+func shows(t *testing.T, page, name, text string) {
+	t.Helper()
+	file := filepath.Join(testkit.ModuleRoot(t), "docs", page)
+	old := read(t, file)
+	block := regexp.MustCompile("(?ms)^```[a-z]+ " + name + "\n(.*?)^```$")
+	m := block.FindStringSubmatchIndex(old)
+	want := strings.TrimRight(text, "\n") + "\n"
+	switch {
+	case m == nil:
+		t.Errorf("%s has no block %s", page, name)
+	case old[m[2]:m[3]] == want:
+	case *update:
+		if err := os.WriteFile(file, []byte(old[:m[2]]+want+old[m[3]:]), 0o644); err != nil {
 			t.Fatal(err)
 		}
+	default:
+		t.Errorf("%s: block %s is not what is printed (go test -update writes it):\n%s", page, name, want)
 	}
 }
 

@@ -2,11 +2,14 @@ package main
 
 import (
 	"bufio"
+	"bytes"
+	"encoding/json"
 	"fmt"
 	"io"
 	"os"
 	"strings"
 	"unicode"
+	"unicode/utf16"
 
 	"golang.org/x/sys/unix"
 	"golang.org/x/text/width"
@@ -63,6 +66,29 @@ func (p *paper) in(c ink, text string) string {
 		return text
 	}
 	return "\x1b[" + string(c) + "m" + text + "\x1b[0m"
+}
+
+// json writes one object on a line. What a terminal could take for an order is
+// escaped there too.
+func (p *paper) json(v any) error {
+	var b bytes.Buffer
+	enc := json.NewEncoder(&b)
+	enc.SetEscapeHTML(false)
+	if err := enc.Encode(v); err != nil {
+		return err
+	}
+	for _, r := range b.String() { // encoding/json leaves no invalid UTF-8
+		switch {
+		case r == '\n' || unicode.IsPrint(r):
+			p.out.WriteRune(r)
+		case r > 0xffff:
+			high, low := utf16.EncodeRune(r)
+			fmt.Fprintf(p.out, "\\u%04x\\u%04x", high, low)
+		default:
+			fmt.Fprintf(p.out, "\\u%04x", r)
+		}
+	}
+	return nil
 }
 
 func (p *paper) blank() { p.out.WriteByte('\n') }
