@@ -98,6 +98,9 @@ func (k *checker) spool() {
 func (k *checker) control() {
 	path := k.config.Control
 	if path == "" {
+		if k.config.Trust.OnKeyChange == "hold" {
+			k.warn("trust.on_key_change", "hold, and the running server cannot be told which key to accept: write control: control.sock")
+		}
 		return
 	}
 	key, remedy := "control", "choose a shorter one"

@@ -37,6 +37,8 @@ func TestWarnings(t *testing.T) {
 		"ldap, anonymous":               {"trust: {roots: [roots.pem]}\nlookup: {sources: [{name: a, type: ldap, base: \"dc=example\", url: \"ldaps://l.example\", trust: source}]}\n", []string{"lookup.sources[0]"}},
 		"ldap, login":                   {"trust: {roots: [roots.pem]}\nlookup: {sources: [{name: a, type: ldap, base: \"dc=example\", url: \"ldaps://l.example\", trust: source, bind_dn: \"cn=a\", password_file: pass}]}\n", nil},
 		"ldap, local part":              {"trust: {roots: [roots.pem]}\nlookup: {sources: [{name: a, type: ldap, base: \"dc=example\", url: \"ldaps://l.example\", filter: \"(uid={local})\"}]}\n", []string{"lookup.sources[0].filter"}},
+		"hold, nobody to tell":          {"trust: {on_key_change: hold, known_keys: known.keys}\n", []string{"trust.on_key_change"}},
+		"hold":                          {"trust: {on_key_change: hold, known_keys: known.keys}\ncontrol: control.sock\n", nil},
 		"rfc4387 in the clear":          {"trust: {roots: [roots.pem]}\nlookup: {sources: [{name: a, type: rfc4387, url: \"http://k.example/s\"}]}\n", []string{"lookup.sources[0].url"}},
 	} {
 		t.Run(name, func(t *testing.T) {
