@@ -2,7 +2,6 @@ package main
 
 import (
 	"context"
-	"crypto/tls"
 	"errors"
 	"fmt"
 	"log/slog"
@@ -27,37 +26,55 @@ import (
 type directoryDoor struct {
 	*directory.Directory
 	listener net.Listener
-	server   *http.Server
-	certs    *certificates // nil without TLS from files
+	server   *api.Server
 	done     chan struct{}
 }
 
 // openDirectory opens the database and binds the listener; nil where the
 // configuration has no directory.
 func openDirectory(cfg *config.Config, log *slog.Logger, metrics prometheus.Registerer) (*directoryDoor, error) {
-	c := cfg.Directory
-	if c == nil {
+	if cfg.Directory == nil {
 		return nil, nil
 	}
-	opts, err := directoryOptions(cfg, log, metrics)
-	if err != nil {
+	d := &directoryDoor{done: make(chan struct{})}
+	if err := d.open(cfg, log, metrics); err != nil {
+		if d.listener != nil {
+			err = errors.Join(err, d.listener.Close())
+		}
+		if d.Directory != nil {
+			err = errors.Join(err, d.Directory.Close())
+		}
 		return nil, err
 	}
-	d := &directoryDoor{done: make(chan struct{})}
-	if d.listener, err = net.Listen("tcp", c.Address); err != nil {
-		return nil, fmt.Errorf("directory.address: %w", err)
+	return d, nil
+}
+
+func (d *directoryDoor) open(cfg *config.Config, log *slog.Logger, metrics prometheus.Registerer) error {
+	opts, err := directoryOptions(cfg, log, metrics)
+	if err != nil {
+		return err
+	}
+	if d.listener, err = net.Listen("tcp", cfg.Directory.Address); err != nil {
+		return fmt.Errorf("directory.address: %w", err)
 	}
 	if d.Directory, err = directory.Open(context.Background(), opts); err != nil {
-		return nil, errors.Join(err, d.listener.Close())
+		return err
 	}
-	if err := d.secure(c); err != nil {
-		return nil, errors.Join(err, d.listener.Close(), d.Directory.Close())
+	if d.server, err = api.NewServer(serverOptions(&cfg.Directory.TLS, d.Handler(), log)); err != nil {
+		return fmt.Errorf("directory.tls: %w", err)
 	}
-	d.server = &http.Server{
-		Handler: d.Handler(), ReadHeaderTimeout: 10 * time.Second, ReadTimeout: time.Minute, WriteTimeout: time.Minute,
-		IdleTimeout: 2 * time.Minute, MaxHeaderBytes: 16 << 10, ErrorLog: slog.NewLogLogger(log.Handler(), slog.LevelDebug),
+	return nil
+}
+
+func serverOptions(c *config.DirectoryTLS, handler http.Handler, log *slog.Logger) api.ServerOptions {
+	o := api.ServerOptions{Handler: handler, Log: log}
+	switch c.Mode {
+	case "files":
+		o.CertFile, o.KeyFile = string(c.Cert), string(c.Key)
+	case "acme":
+		o.ACME = &api.ACMEOptions{Domains: c.Domains, Cache: string(c.Cache), Email: c.Email, URL: c.ACMEURL}
 	}
-	return d, nil
+	return o
 }
 
 func directoryOptions(cfg *config.Config, log *slog.Logger, metrics prometheus.Registerer) (directory.Options, error) {
@@ -73,17 +90,28 @@ func directoryOptions(cfg *config.Config, log *slog.Logger, metrics prometheus.R
 	if opts.Store, err = storeOptions(c, log); err != nil {
 		return opts, err
 	}
-	opts.Page = &portal.Options{Name: c.Page.Name, URL: c.URL}
-	if c.Page.Logo != "" {
-		if opts.Page.Logo, err = os.ReadFile(string(c.Page.Logo)); err != nil {
-			return opts, fmt.Errorf("directory.page.logo: %w", err)
-		}
-	}
 	h, err := newHarvester(cfg)
+	if err != nil {
+		return opts, err
+	}
 	if h != nil {
 		opts.Harvester = h
 	}
+	opts.Page, err = pageOptions(c)
 	return opts, err
+}
+
+// pageOptions say how the page for people looks.
+func pageOptions(c *config.Directory) (*portal.Options, error) {
+	o := &portal.Options{Name: c.Page.Name, URL: c.URL}
+	if c.Page.Logo != "" {
+		logo, err := os.ReadFile(string(c.Page.Logo))
+		if err != nil {
+			return nil, fmt.Errorf("directory.page.logo: %w", err)
+		}
+		o.Logo = logo
+	}
+	return o, nil
 }
 
 // newHarvester reads signed mail; nil where nobody vouches for signers.
@@ -105,40 +133,12 @@ func newHarvester(cfg *config.Config) (*harvest.Harvester, error) {
 	return harvest.New(harvest.Options{Trust: trust, MaxAge: c.MaxAge, MaxSize: int64(c.Size)})
 }
 
-// secure puts TLS around the listener.
-func (d *directoryDoor) secure(c *config.Directory) error {
-	if c.TLS.Mode != "files" {
+// reload reads the TLS certificate again.
+func (d *directoryDoor) reload() error {
+	if d == nil {
 		return nil
 	}
-	d.certs = &certificates{}
-	if err := d.prepare(c); err != nil {
-		return err
-	}
-	d.commit()
-	d.listener = tls.NewListener(d.listener, &tls.Config{
-		GetConfigForClient: func(*tls.ClientHelloInfo) (*tls.Config, error) { return d.certs.current.Load(), nil },
-		MinVersion:         tls.VersionTLS12,
-	})
-	return nil
-}
-
-// prepare reads the TLS certificate of a configuration; commit uses it.
-func (d *directoryDoor) prepare(c *config.Directory) error {
-	if d == nil || d.certs == nil {
-		return nil
-	}
-	pair, err := tls.LoadX509KeyPair(string(c.TLS.Cert), string(c.TLS.Key))
-	if err != nil {
-		return fmt.Errorf("directory.tls: %w", err)
-	}
-	d.certs.next = &tls.Config{Certificates: []tls.Certificate{pair}, MinVersion: tls.VersionTLS12, NextProtos: []string{"h2", "http/1.1"}}
-	return nil
-}
-
-func (d *directoryDoor) commit() {
-	if d != nil && d.certs != nil {
-		d.certs.current.Store(d.certs.next)
-	}
+	return d.server.Reload()
 }
 
 // serve answers until stop; what else ends it goes to failed.
@@ -148,7 +148,7 @@ func (d *directoryDoor) serve(failed chan<- error) {
 	}
 	go func() {
 		defer close(d.done)
-		if err := d.server.Serve(d.listener); !errors.Is(err, http.ErrServerClosed) {
+		if err := d.server.Serve(d.listener); err != nil {
 			select {
 			case failed <- fmt.Errorf("directory %s: %w", d.listener.Addr(), err):
 			default:
@@ -168,19 +168,18 @@ func (d *directoryDoor) stop(ctx context.Context) error {
 	}
 	ctx, cancel := context.WithTimeout(ctx, lastCalls)
 	defer cancel()
-	if err := d.server.Shutdown(ctx); err != nil {
-		d.server.Close()
+	if err := d.server.Shutdown(ctx); err != nil && !errors.Is(err, context.DeadlineExceeded) {
+		return errors.Join(err, d.Directory.Close())
 	}
 	<-d.done
 	return d.Directory.Close()
 }
 
-// sameDirectory reports that what only a restart can change has not changed.
+// sameDirectory reports that nothing has changed. What is in the files of TLS
+// may have.
 func sameDirectory(a, b *config.Directory) bool {
 	if a == nil || b == nil {
 		return a == b
 	}
-	x, y := *a, *b
-	x.TLS.Cert, x.TLS.Key, y.TLS.Cert, y.TLS.Key = "", "", "", ""
-	return reflect.DeepEqual(x, y)
+	return reflect.DeepEqual(a, b)
 }

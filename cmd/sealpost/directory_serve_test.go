@@ -129,6 +129,7 @@ func TestDirectoryTellsOfItself(t *testing.T) {
 	for url, want := range map[string]string{
 		"http://" + in.keys + "/openapi.yaml": "openapi: 3.1",
 		"http://" + in.monitor + "/metrics":   "sealpost_directory_requests_total",
+		"http://" + in.keys + "/":             "keys.bank.example",
 	} {
 		resp, err := http.Get(url)
 		if err != nil {

@@ -194,22 +194,21 @@ func (s *server) exchange() error {
 			return err
 		}
 	}
-	if err := s.directory.prepare(cfg.Directory); err != nil {
-		return err
-	}
 	if len(s.doors) == 0 {
-		s.directory.commit()
 		s.config = cfg
-		return nil
+		return s.directory.reload()
 	}
 	next, err := s.newRooms().opened(cfg, s.log)
 	if err != nil {
 		return err
 	}
+	if err := s.directory.reload(); err != nil {
+		next.close()
+		return err
+	}
 	for _, d := range s.doors {
 		d.commit()
 	}
-	s.directory.commit()
 	s.metrics.rules(cfg)
 	s.swapping.Lock()
 	defer s.swapping.Unlock()
