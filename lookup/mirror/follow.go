@@ -24,6 +24,9 @@ const (
 	restAfter    = time.Second // between questions to a directory that does not wait
 	firstBackoff = time.Second
 	lastBackoff  = 2 * time.Minute
+	// A directory that has another history again so soon is not believed
+	// quickly: its mirrors would do nothing but make new copies.
+	settled = 10 * time.Minute
 )
 
 // Follow keeps the mirror up to date until ctx ends, whose error it returns:
@@ -57,8 +60,9 @@ func (m *Mirror) Follow(ctx context.Context, feed Feed) error {
 type follower struct {
 	m        *Mirror
 	feed     Feed
-	failures int  // in a row
-	anew     bool // a copy was begun, and not one page of it has come
+	failures int       // in a row; see settled
+	anew     bool      // a copy was begun, and not one page of it has come
+	begun    time.Time // the last copy beside the one that answers
 }
 
 // step asks for one page and applies it; it returns how long to rest.
@@ -81,9 +85,7 @@ func (f *follower) step(ctx context.Context) (pause time.Duration) {
 	}
 	if (errors.Is(err, keydb.ErrCursor) || errors.Is(err, errRewound)) && !f.anew {
 		f.m.opts.Log.Warn("the directory has another history: a new copy is made beside the old one", "file", f.m.opts.File, "error", err)
-		if err = f.begin(); err == nil {
-			return 0
-		}
+		err = errors.Join(err, f.begin())
 	}
 	if err != nil {
 		return f.failed(err)
@@ -101,8 +103,7 @@ func (f *follower) target() (*replica, error) {
 	m.writing.Lock()
 	defer m.writing.Unlock()
 	if m.next != nil && m.next.hurt.Load() {
-		m.next.close()
-		m.next = nil
+		m.dropNext()
 	} else if m.next == nil && !m.current.Load().hurt.Load() {
 		return m.current.Load(), nil
 	}
@@ -119,15 +120,29 @@ func (f *follower) target() (*replica, error) {
 func (f *follower) begin() error {
 	f.m.writing.Lock()
 	defer f.m.writing.Unlock()
-	f.anew = true
-	return f.m.beginNext()
+	if err := f.m.beginNext(); err != nil {
+		return err
+	}
+	f.anew, f.begun = true, time.Now()
+	return nil
 }
 
-func (m *Mirror) beginNext() error {
+// errEmptied is a directory that has nothing although it had something. That
+// is what one with a lost database looks like; believed, it would say of
+// everybody that there is no certificate.
+var errEmptied = errors.New("the directory is empty and was not before: the copy is kept (delete its file if that is meant)")
+
+// dropNext gives up the copy in the making.
+func (m *Mirror) dropNext() {
 	if m.next != nil {
 		m.next.close()
 		m.next = nil
+		m.tellNext()
 	}
+}
+
+func (m *Mirror) beginNext() error {
+	m.dropNext()
 	if err := removeFiles(m.nextPath()); err != nil {
 		return err
 	}
@@ -151,6 +166,10 @@ func (f *follower) take(r *replica, page keydb.Page) error {
 	}
 	f.anew = false
 	if r == m.next && r.complete {
+		if r.entries == 0 && m.current.Load().entries > 0 {
+			m.dropNext()
+			return errEmptied
+		}
 		if err := m.swap(); err != nil {
 			return err
 		}
@@ -163,10 +182,12 @@ func (f *follower) take(r *replica, page keydb.Page) error {
 }
 
 func (f *follower) succeeded() {
-	if f.failures > 0 {
+	if f.m.State().Err != nil {
 		f.m.opts.Log.Info("the mirror follows its directory again", "file", f.m.opts.File)
 	}
-	f.failures = 0
+	if time.Since(f.begun) > settled {
+		f.failures = 0
+	}
 	f.m.tell(nil)
 }
 

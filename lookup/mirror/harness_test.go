@@ -49,7 +49,7 @@ func (d *directory) set(address string, certificates int) {
 
 // certificate makes one that is like no other; the mirror does not read it.
 func certificate(address, epoch string, seq uint64, i int) keydb.Certificate {
-	der := bytes.Repeat(fmt.Appendf(nil, "%s %s %d %d ", epoch, address, seq, i), 8+i*40)
+	der := bytes.Repeat(fmt.Appendf(nil, "%s %s %d %d ", epoch, address, seq, i), 1+i*2)
 	c := keydb.Certificate{
 		DER: der, SHA256: sha256.Sum256(der), Addresses: []string{address}, Key: "RSA 2048", Origin: "harvest",
 		NotBefore: time.Unix(1700000000, 0).UTC(), NotAfter: time.Unix(1900000000, 0).UTC(), FirstSeen: time.Unix(1750000000, 0).UTC(),
