@@ -80,6 +80,9 @@ func (k *checker) sockets() {
 	k.metrics(add)
 	if d := k.config.Directory; d != nil {
 		add("directory.address", d.Address)
+		if d.Enrol != nil {
+			add("directory.enrol.address", d.Enrol.Address)
+		}
 	}
 	for i, u := range k.config.Upstream {
 		host, port, err := net.SplitHostPort(u.Address)

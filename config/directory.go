@@ -47,6 +47,9 @@ type Directory struct {
 	// What is learned from signed mail.
 	Harvest DirectoryHarvest `yaml:"harvest"`
 
+	// The directory's own mailbox, to which people send signed mail.
+	Enrol *DirectoryEnrol `yaml:"enrol"`
+
 	// How the page looks.
 	Page DirectoryPage `yaml:"page"`
 }

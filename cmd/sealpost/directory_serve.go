@@ -27,6 +27,7 @@ type directoryDoor struct {
 	*directory.Directory
 	listener net.Listener
 	server   *api.Server
+	enrol    *enrolDoor // nil without a mailbox
 	done     chan struct{}
 }
 
@@ -63,7 +64,8 @@ func (d *directoryDoor) open(cfg *config.Config, log *slog.Logger, metrics prome
 	if d.server, err = api.NewServer(serverOptions(&cfg.Directory.TLS, d.Handler(), log)); err != nil {
 		return fmt.Errorf("directory.tls: %w", err)
 	}
-	return nil
+	d.enrol, err = openEnrol(cfg, d.Directory, log)
+	return err
 }
 
 func serverOptions(c *config.DirectoryTLS, handler http.Handler, log *slog.Logger) api.ServerOptions {
@@ -104,6 +106,9 @@ func directoryOptions(cfg *config.Config, log *slog.Logger, metrics prometheus.R
 // pageOptions say how the page for people looks.
 func pageOptions(c *config.Directory) (*portal.Options, error) {
 	o := &portal.Options{Name: c.Page.Name, URL: c.URL}
+	if c.Enrol != nil {
+		o.Enrol = c.Enrol.Mailbox
+	}
 	if c.Page.Logo != "" {
 		logo, err := os.ReadFile(string(c.Page.Logo))
 		if err != nil {
@@ -146,6 +151,7 @@ func (d *directoryDoor) serve(failed chan<- error) {
 	if d == nil {
 		return
 	}
+	d.enrol.serve(failed)
 	go func() {
 		defer close(d.done)
 		if err := d.server.Serve(d.listener); err != nil {
@@ -168,11 +174,12 @@ func (d *directoryDoor) stop(ctx context.Context) error {
 	}
 	ctx, cancel := context.WithTimeout(ctx, lastCalls)
 	defer cancel()
-	if err := d.server.Shutdown(ctx); err != nil && !errors.Is(err, context.DeadlineExceeded) {
-		return errors.Join(err, d.Directory.Close())
+	err := d.enrol.stop(ctx)
+	if e := d.server.Shutdown(ctx); e != nil && !errors.Is(e, context.DeadlineExceeded) {
+		return errors.Join(err, e, d.Directory.Close())
 	}
 	<-d.done
-	return d.Directory.Close()
+	return errors.Join(err, d.Directory.Close())
 }
 
 // sameDirectory reports that nothing has changed. What is in the files of TLS

@@ -6,7 +6,6 @@ import (
 	"errors"
 	"io"
 	"net/http"
-	"os/exec"
 	"path/filepath"
 	"strings"
 	"syscall"
@@ -146,26 +145,16 @@ func TestDirectoryTellsOfItself(t *testing.T) {
 // A mail that OpenSSL has signed teaches its signer's certificate; the same
 // mail, altered by a byte, teaches nothing.
 func TestDirectoryLearns(t *testing.T) {
-	testkit.Need(t, "openssl")
 	in := aDirectory(t, "trust: {roots: [root.pem]}\n")
-	id := in.ca.Issue(t, testkit.Leaf{
-		Addresses: []string{"anna@example.org"}, Usage: x509.KeyUsageDigitalSignature | x509.KeyUsageKeyEncipherment,
-	})
-	id.WriteFiles(t, in.dir, "anna")
-	in.write(t, "text", "Content-Type: text/plain\r\n\r\nI agree.\r\n")
-	out, err := exec.Command("openssl", "cms", "-sign", "-in", filepath.Join(in.dir, "text"), "-signer", filepath.Join(in.dir, "anna.pem"),
-		"-inkey", filepath.Join(in.dir, "anna.key"), "-from", "anna@example.org", "-to", "bank@bank.example", "-subject", "yes", "-crlfeol").Output()
-	if err != nil {
-		t.Fatal(err)
-	}
+	out := in.signedMail(t, "anna@example.org", "bank@bank.example")
 	in.start(t)
 	client := in.keydb(t, "", nil)
 	var problem *keydb.Problem
-	altered := strings.Replace(string(out), "I agree", "I refuse", 1)
+	altered := strings.Replace(out, "I agree", "I refuse", 1)
 	if _, err := client.Message(t.Context(), strings.NewReader(altered)); !errors.As(err, &problem) || problem.Status != 422 {
 		t.Errorf("altered: %v", err)
 	}
-	learned, err := client.Message(t.Context(), strings.NewReader(string(out)))
+	learned, err := client.Message(t.Context(), strings.NewReader(out))
 	if err != nil || learned.Address != "anna@example.org" {
 		t.Fatalf("%+v, %v", learned, err)
 	}

@@ -1,0 +1,93 @@
+package main
+
+import (
+	"context"
+	"crypto/tls"
+	"errors"
+	"fmt"
+	"log/slog"
+	"net"
+
+	"sealpost/config"
+	"sealpost/directory/enrol"
+	"sealpost/internal/address"
+)
+
+// An enrolDoor is the directory's own mailbox and the listener that mail for it
+// comes through.
+type enrolDoor struct {
+	listener net.Listener
+	server   *enrol.Server
+	done     chan struct{} // nil: not served
+}
+
+var enrolTLS = map[string]enrol.TLSMode{"none": enrol.TLSNone, "require": enrol.TLSRequire, "implicit": enrol.TLSImplicit}
+
+// openEnrol binds the listener; nil where the directory has no mailbox.
+func openEnrol(cfg *config.Config, learner enrol.Learner, log *slog.Logger) (*enrolDoor, error) {
+	c := cfg.Directory.Enrol
+	if c == nil {
+		return nil, nil
+	}
+	mailbox, err := address.Parse(c.Mailbox)
+	if err != nil {
+		return nil, fmt.Errorf("directory.enrol.mailbox: %w", err)
+	}
+	opts := enrol.Options{
+		Mailbox: mailbox, Hostname: cfg.Hostname, Name: cfg.Directory.Page.Name, LMTP: c.Protocol == "lmtp",
+		Learner: learner, MaxSize: int64(cfg.Directory.Harvest.Size), Log: log,
+	}
+	if u := c.Upstream; u != nil {
+		roots, err := config.ReadRoots(u.TLSRoots)
+		if err != nil {
+			return nil, fmt.Errorf("directory.enrol.upstream.tls_roots: %w", err)
+		}
+		opts.Sender = &enrol.Mailer{
+			Address: u.Address, Hostname: cfg.Hostname, TLS: enrolTLS[u.TLS],
+			Config: &tls.Config{RootCAs: roots, MinVersion: tls.VersionTLS12},
+		}
+	}
+	l, err := net.Listen("tcp", c.Address)
+	if err != nil {
+		return nil, fmt.Errorf("directory.enrol.address: %w", err)
+	}
+	return &enrolDoor{listener: l, server: enrol.New(opts)}, nil
+}
+
+// serve takes mail until stop; what else ends it goes to failed.
+func (e *enrolDoor) serve(failed chan<- error) {
+	if e == nil {
+		return
+	}
+	e.done = make(chan struct{})
+	go func() {
+		defer close(e.done)
+		if err := e.server.Serve(e.listener); !errors.Is(err, enrol.ErrClosed) {
+			select {
+			case failed <- fmt.Errorf("directory.enrol %s: %w", e.listener.Addr(), err):
+			default:
+			}
+		}
+	}()
+}
+
+// stop ends the connections and waits for what is being learned. Answers that
+// are on their way have until ctx ends; one that is lost then costs its reader
+// the news only.
+func (e *enrolDoor) stop(ctx context.Context) error {
+	if e == nil {
+		return nil
+	}
+	err := e.server.Close(ctx)
+	if errors.Is(err, context.DeadlineExceeded) {
+		err = nil
+	}
+	// The server closes the listener only if it had begun to serve it.
+	if e := e.listener.Close(); !errors.Is(e, net.ErrClosed) {
+		err = errors.Join(err, e)
+	}
+	if e.done != nil {
+		<-e.done
+	}
+	return err
+}
