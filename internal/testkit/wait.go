@@ -10,6 +10,8 @@ import (
 	"sync"
 	"testing"
 	"time"
+
+	"golang.org/x/sys/unix"
 )
 
 // Patience is how long the waits of this package last before they fail a
@@ -81,36 +83,64 @@ func waitStopped(t testing.TB, group int) {
 	})
 }
 
+// given are the ports that FreeAddr has not given away yet, and the locks on
+// the blocks that they are from.
 var given struct {
 	sync.Mutex
-	ports map[int]bool
+	ports []int
+	locks []*os.File
 }
 
+// The ports lie below the range from which the kernel takes those of outgoing
+// connections, so that no connection of a neighbour takes one before the test's
+// server does. A process locks a block of them, so that no other test does.
+const (
+	firstPort  = 12000
+	blockPorts = 200
+	portBlocks = 100
+)
+
 // FreeAddr gives a loopback address (127.0.0.1:PORT) where nothing listens and
-// that it has given to nobody else in this process. The port lies below the
-// range from which the kernel takes the ports of outgoing connections, so that
-// no connection of a neighbour takes it before the test's server does.
+// that was given to nobody else, also not by another process that runs tests.
 func FreeAddr(t testing.TB) string {
 	t.Helper()
 	given.Lock()
 	defer given.Unlock()
-	if given.ports == nil {
-		given.ports = map[int]bool{}
-	}
-	for range 1000 {
-		port := 12000 + rand.IntN(20000)
-		if given.ports[port] {
-			continue
+	for {
+		if len(given.ports) == 0 {
+			takeBlock(t)
 		}
+		port := given.ports[0]
+		given.ports = given.ports[1:]
 		addr := net.JoinHostPort("127.0.0.1", strconv.Itoa(port))
-		l, err := net.Listen("tcp", addr)
+		if l, err := net.Listen("tcp", addr); err == nil {
+			l.Close()
+			return addr
+		}
+	}
+}
+
+// takeBlock locks a block for as long as the process runs.
+func takeBlock(t testing.TB) {
+	t.Helper()
+	dir := filepath.Join(os.TempDir(), "sealpost-test-ports")
+	if err := os.MkdirAll(dir, 0o777); err != nil {
+		t.Fatal(err)
+	}
+	for _, block := range rand.Perm(portBlocks) {
+		f, err := os.OpenFile(filepath.Join(dir, strconv.Itoa(block)), os.O_CREATE|os.O_RDWR, 0o666)
 		if err != nil {
+			continue // another user's
+		}
+		if unix.Flock(int(f.Fd()), unix.LOCK_EX|unix.LOCK_NB) != nil {
+			f.Close()
 			continue
 		}
-		l.Close()
-		given.ports[port] = true
-		return addr
+		given.locks = append(given.locks, f)
+		for _, i := range rand.Perm(blockPorts) {
+			given.ports = append(given.ports, firstPort+block*blockPorts+i)
+		}
+		return
 	}
-	t.Fatal("no free port on the loopback address")
-	return ""
+	t.Fatal("every port for tests is taken: are tests of a former run still there?")
 }
