@@ -19,6 +19,12 @@ func advice(why reason.Token) (happened, do string) {
 		reason.CertificateKeyKind, reason.CertificateUnreadable, reason.CertificateUnverified, reason.CertificateCA:
 		return "The message has to be encrypted, and the recipient's certificate cannot be used for that.",
 			"Tell your postmaster, who can see what is wrong with it, or ask the recipient for another certificate."
+	case reason.CertificateKeyChanged, reason.CertificateSuperseded, reason.CertificateNotPinned:
+		return "The message has to be encrypted, and the recipient's certificate is not the one that is agreed on.",
+			"Ask your postmaster to compare it with the recipient, on another way than by mail."
+	case reason.RevocationUnknown:
+		return "The message has to be encrypted, and it could not be found out whether the recipient's certificate was withdrawn.",
+			"Send the message again later, and tell your postmaster."
 	case reason.LookupUnavailable:
 		return "The message has to be encrypted, and the directory of certificates could not be asked.",
 			"Send the message again later, and tell your postmaster."
