@@ -82,7 +82,7 @@ func TestAllSourcesAreAsked(t *testing.T) {
 		}
 	}
 	out, _, code := sealpost(t, "", "lookup", "--config", in.config, both)
-	if code != exitOK || strings.Count(out, "USED  CN=") != 2 {
+	if code != exitOK || strings.Count(out, ": USED\n") != 2 {
 		t.Errorf("%d\n%s", code, out)
 	}
 	keys.Close()

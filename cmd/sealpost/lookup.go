@@ -80,7 +80,7 @@ func (c lookupCommand) usage() error {
 	case c.All == (len(c.Addresses) > 0) && c.Flush:
 		return errors.New("sealpost: name addresses, or say --all for everything that is remembered, but not both")
 	case len(c.Addresses) == 0 && !c.Flush:
-		return errors.New("sealpost: name the addresses to look up")
+		return errors.New("sealpost: name the addresses to look up; sealpost lookup --help lists the options")
 	}
 	return nil
 }
