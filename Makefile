@@ -42,6 +42,7 @@ fuzz:
 bench: build
 	bash .ci/setup
 	$(GO) run ./internal/bench $(if $(filter short,$(BENCH)),-short -o bin/benchmarks.md)
+	$(GO) run ./internal/bench/directory $(if $(filter short,$(BENCH)),-n 100000 -time 1s -o bin/benchmarks-directory.md)
 
 docs:
 	$(GO) generate ./...
