@@ -182,6 +182,8 @@ func chainVerdicts(t *testing.T, ca *testkit.CA) []verdict {
 		c := read(t, testkit.Forged{Extensions: [][]byte{testkit.SAN(t, testkit.SmtpUTF8Mailbox(t, "änna@example.org"))}}.Sign(t, sub))
 		return []*certificate.Certificate{c, read(t, sub.Cert.Raw)}
 	}
+	host := ca.Intermediate(t, func(c *x509.Certificate) { c.PermittedEmailAddresses = []string{"example.org"} })
+	hostBelow := []*certificate.Certificate{issue(t, host, testkit.Leaf{Addresses: []string{"anna@mail.example.org"}}), read(t, host.Cert.Raw)}
 	other := testkit.NewCA(t)
 	const änna = "änna@example.org"
 	return []verdict{
@@ -194,6 +196,7 @@ func chainVerdicts(t *testing.T, ca *testkit.CA) []verdict {
 		{name: "intermediate that is no CA", certs: below(func(c *x509.Certificate) { c.IsCA, c.KeyUsage = false, x509.KeyUsageDigitalSignature }), pki: token},
 		{name: "name constraint", certs: below(constrained), pki: token},
 		{name: "name constraint that allows", certs: below(func(c *x509.Certificate) { c.PermittedEmailAddresses = []string{"example.org"} })},
+		{name: "name constraint, a host below", addr: "anna@mail.example.org", certs: hostBelow, pki: token},
 		{name: "name constraint, SmtpUTF8Mailbox", addr: änna, certs: utf8Below(constrained), pki: token},
 		{name: "name constraint excludes, SmtpUTF8Mailbox", addr: änna, certs: utf8Below(func(c *x509.Certificate) { c.ExcludedEmailAddresses = []string{"example.org"} }), pki: token},
 		{name: "name constraint that allows, SmtpUTF8Mailbox", addr: änna, certs: utf8Below(func(c *x509.Certificate) { c.PermittedEmailAddresses = []string{"example.org"} })},

@@ -63,8 +63,7 @@ func (j *judgement) chains(x *x509.Certificate, c *certificate.Certificate) ([][
 	if err != nil {
 		return nil, j.explain(err, c, known)
 	}
-	unseen := slices.DeleteFunc(slices.Clone(addressesOf(c)), func(a string) bool { return slices.Contains(x.EmailAddresses, a) })
-	chains = slices.DeleteFunc(chains, func(chain []*x509.Certificate) bool { return !constraintsAllow(chain, unseen) })
+	chains = slices.DeleteFunc(chains, func(chain []*x509.Certificate) bool { return !constraintsAllow(chain, addressesOf(c)) })
 	if len(chains) == 0 {
 		return nil, refuse(reason.CertificateUntrusted, "names a mailbox that its issuer may not certify")
 	}
@@ -151,9 +150,10 @@ func lastsUntil(chain []*x509.Certificate) time.Time {
 	return end
 }
 
-// constraintsAllow applies the issuers' constraints on rfc822Name to mailboxes
-// that crypto/x509 does not see, because they stand in an SmtpUTF8Mailbox
-// (RFC 9598 section 6).
+// constraintsAllow applies the issuers' constraints on rfc822Name to every
+// mailbox: to those that crypto/x509 does not see, because they stand in an
+// SmtpUTF8Mailbox (RFC 9598 section 6), and once more to the others, because
+// it takes a permitted host for the hosts below it too (NIST PKITS 4.13.24).
 func constraintsAllow(chain []*x509.Certificate, mailboxes []string) bool {
 	for _, issuer := range chain[1:] {
 		permitted, excluded := issuer.PermittedEmailAddresses, issuer.ExcludedEmailAddresses

@@ -51,3 +51,19 @@ func NeedPerl(t testing.TB, module, debianPackage string) {
 	}
 	t.Skipf("LEFT OUT: Perl's %s (%s) is not installed; `make test` installs it and runs this test", module, debianPackage)
 }
+
+// NeedPKITS gives the folder of NIST's Public Key Interoperability Test Suite,
+// which Debian has among the test vectors of python3-cryptography; without it
+// the same terms hold as for Need.
+func NeedPKITS(t testing.TB) string {
+	t.Helper()
+	const dir = "/usr/lib/python3/dist-packages/cryptography_vectors/x509/PKITS_data"
+	if _, err := os.Stat(dir); err == nil {
+		return dir
+	}
+	if os.Getenv("SEALPOST_TEST_ALL") != "" {
+		t.Fatal("python3-cryptography-vectors is not installed, and `make test` needs it: run .ci/setup")
+	}
+	t.Skip("LEFT OUT: python3-cryptography-vectors is not installed; `make test` installs it and runs this test")
+	return ""
+}
