@@ -49,20 +49,24 @@ func TestLookup(t *testing.T) {
 		found   int
 		none    bool
 	}{
-		"found":                    {say(200, "application/json; charset=utf-8", annaHas), 1, false},
-		"404 of the directory":     {say(404, keydb.TypeProblem, none), 0, true},
-		"empty list":               {say(200, keydb.TypeJSON, `{"address":"anna@example.org","certificates":[]}`), 0, true},
-		"404 of some web server":   {say(404, "text/html", "<h1>Not found</h1>"), 0, false},
-		"404 with another type":    {say(404, keydb.TypeJSON, none), 0, false},
-		"404 for another reason":   {say(404, keydb.TypeProblem, `{"status":404,"reason":"address-invalid"}`), 0, false},
-		"410":                      {say(410, keydb.TypeProblem, none), 0, false},
-		"HTML":                     {say(200, "text/html", "<p>log in"), 0, false},
-		"another address":          {say(200, keydb.TypeJSON, strings.Replace(annaHas, "anna", "bob", 1)), 0, false},
-		"too large":                {say(200, keydb.TypeJSON, annaHas+strings.Repeat(" ", 1<<21)), 0, false},
-		"204":                      {say(204, keydb.TypeJSON, ""), 0, false},
-		"redirect without an end":  {func(w http.ResponseWriter, r *http.Request) { http.Redirect(w, r, r.URL.String(), http.StatusTemporaryRedirect) }, 0, false},
-		"redirect to another name": {func(w http.ResponseWriter, r *http.Request) { http.Redirect(w, r, "http://192.0.2.1/", http.StatusTemporaryRedirect) }, 0, false},
-		"500":                      {say(500, keydb.TypeProblem, none), 0, false},
+		"found":                  {say(200, "application/json; charset=utf-8", annaHas), 1, false},
+		"404 of the directory":   {say(404, keydb.TypeProblem, none), 0, true},
+		"empty list":             {say(200, keydb.TypeJSON, `{"address":"anna@example.org","certificates":[]}`), 0, true},
+		"404 of some web server": {say(404, "text/html", "<h1>Not found</h1>"), 0, false},
+		"404 with another type":  {say(404, keydb.TypeJSON, none), 0, false},
+		"404 for another reason": {say(404, keydb.TypeProblem, `{"status":404,"reason":"address-invalid"}`), 0, false},
+		"410":                    {say(410, keydb.TypeProblem, none), 0, false},
+		"HTML":                   {say(200, "text/html", "<p>log in"), 0, false},
+		"another address":        {say(200, keydb.TypeJSON, strings.Replace(annaHas, "anna", "bob", 1)), 0, false},
+		"too large":              {say(200, keydb.TypeJSON, annaHas+strings.Repeat(" ", 1<<21)), 0, false},
+		"204":                    {say(204, keydb.TypeJSON, ""), 0, false},
+		"redirect without an end": {func(w http.ResponseWriter, r *http.Request) {
+			http.Redirect(w, r, r.URL.String(), http.StatusTemporaryRedirect)
+		}, 0, false},
+		"redirect to another name": {func(w http.ResponseWriter, r *http.Request) {
+			http.Redirect(w, r, "http://192.0.2.1/", http.StatusTemporaryRedirect)
+		}, 0, false},
+		"500": {say(500, keydb.TypeProblem, none), 0, false},
 	} {
 		t.Run(name, func(t *testing.T) {
 			a, err := client(t, test.handler, keydb.Options{}).Lookup(t.Context(), parse(t, anna))
@@ -135,7 +139,9 @@ func TestTokenStaysWithItsServer(t *testing.T) {
 	var leaked string
 	other := httptest.NewServer(http.HandlerFunc(func(_ http.ResponseWriter, r *http.Request) { leaked = r.Header.Get("Authorization") }))
 	defer other.Close()
-	c := client(t, func(w http.ResponseWriter, r *http.Request) { http.Redirect(w, r, other.URL, http.StatusTemporaryRedirect) },
+	c := client(t, func(w http.ResponseWriter, r *http.Request) {
+		http.Redirect(w, r, other.URL, http.StatusTemporaryRedirect)
+	},
 		keydb.Options{Token: func() (string, error) { return "secret", nil }})
 	if _, err := c.Lookup(t.Context(), parse(t, anna)); err == nil || leaked != "" {
 		t.Errorf("error %v, leaked %q", err, leaked)

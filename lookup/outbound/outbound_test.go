@@ -103,8 +103,7 @@ func TestURLs(t *testing.T) {
 
 func TestRedirects(t *testing.T) {
 	elsewhere := serve(t, func(w http.ResponseWriter, _ *http.Request) { fmt.Fprint(w, "there") })
-	var s *httptest.Server
-	s = serve(t, func(w http.ResponseWriter, r *http.Request) {
+	s := serve(t, func(w http.ResponseWriter, r *http.Request) {
 		to := map[string]string{
 			"/loop": "/loop", "/1": "/2", "/2": "/3", "/3": elsewhere.URL, "/0": "/1",
 			"/private": "http://10.0.0.1/", "/ldap": "ldap://127.0.0.1/", "/login": "http://u:p@127.0.0.1/",
