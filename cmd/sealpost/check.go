@@ -27,7 +27,7 @@ func (c checkCommand) Run(ctx context.Context, s streams) error {
 		fmt.Fprintln(s.Err, "warning:", problem)
 	}
 	if c.Probe {
-		if err := r.probe(ctx, s.Out); err != nil {
+		if err := errors.Join(r.probe(ctx, s.Out), probeDirectory(ctx, cfg, s.Out)); err != nil {
 			return err
 		}
 	}

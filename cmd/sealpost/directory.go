@@ -95,3 +95,27 @@ func parseThing(s string) (thing, error) {
 }
 
 var errFingerprint = errors.New("is neither a mail address nor a SHA-256 fingerprint of 64 hexadecimal digits")
+
+// probeDirectory asks the database of a directory.
+func probeDirectory(ctx context.Context, cfg *config.Config, w io.Writer) error {
+	if cfg.Directory == nil {
+		return nil
+	}
+	opts, err := storeOptions(cfg.Directory, slog.New(slog.DiscardHandler))
+	if err != nil {
+		return err
+	}
+	s, err := store.Open(ctx, opts)
+	if err != nil {
+		fmt.Fprintf(w, "directory: FAILED: %v\n", err)
+		return errProbe
+	}
+	defer s.Close()
+	n, err := s.Sequence(ctx)
+	if err != nil {
+		fmt.Fprintf(w, "directory: FAILED: %v\n", err)
+		return errProbe
+	}
+	fmt.Fprintf(w, "directory: ok (%d changes)\n", n)
+	return nil
+}

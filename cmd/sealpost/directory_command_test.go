@@ -130,3 +130,15 @@ func TestNoDirectory(t *testing.T) {
 		t.Error(said)
 	}
 }
+
+// check knows a directory that is alone, and asks its database.
+func TestCheckDirectory(t *testing.T) {
+	in := aDirectory(t, "")
+	if out, errs, code := sealpost(t, "", "check", "--probe", "--config", in.config); code != exitOK || !strings.Contains(out, "directory: ok (0 changes)") {
+		t.Errorf("%d\n%s%s", code, out, errs)
+	}
+	in.write(t, "keys.db", "this is no database, and long enough to be seen as one that is damaged")
+	if out, errs, code := sealpost(t, "", "check", "--probe", "--config", in.config); code != exitFailed || !strings.Contains(out, "directory: FAILED") {
+		t.Errorf("%d\n%s%s", code, out, errs)
+	}
+}

@@ -106,6 +106,9 @@ var upstreamTLS = map[string]upstream.TLSMode{
 }
 
 func (r *rooms) openUpstream(cfg *config.Config, log *slog.Logger) error {
+	if len(cfg.Upstream) == 0 {
+		return nil // a directory alone: nothing is ever sent
+	}
 	l := &cfg.Limits.Upstream
 	o := upstream.Options{
 		Hostname: cfg.Hostname, Log: log,
@@ -163,15 +166,7 @@ func (r *rooms) problems() []string {
 // probe connects to upstream and asks each source for an address that nobody
 // has; both must answer.
 func (r *rooms) probe(ctx context.Context, w io.Writer) error {
-	ok := true
-	for _, p := range r.upstream.Probe(ctx) {
-		if p.Err != nil {
-			ok = false
-			fmt.Fprintf(w, "upstream %s: FAILED: %v\n", p.Server, p.Err)
-			continue
-		}
-		fmt.Fprintf(w, "upstream %s: ok (%s)\n", p.Server, describeProbe(p))
-	}
+	ok := r.probeUpstream(ctx, w)
 	nobody, err := address.Parse("sealpost-probe@example.invalid")
 	if err != nil {
 		return err
@@ -188,6 +183,22 @@ func (r *rooms) probe(ctx context.Context, w io.Writer) error {
 		return errProbe
 	}
 	return nil
+}
+
+func (r *rooms) probeUpstream(ctx context.Context, w io.Writer) bool {
+	if r.upstream == nil {
+		return true
+	}
+	ok := true
+	for _, p := range r.upstream.Probe(ctx) {
+		if p.Err != nil {
+			ok = false
+			fmt.Fprintf(w, "upstream %s: FAILED: %v\n", p.Server, p.Err)
+			continue
+		}
+		fmt.Fprintf(w, "upstream %s: ok (%s)\n", p.Server, describeProbe(p))
+	}
+	return ok
 }
 
 // describeProbe says what an upstream server offers.
