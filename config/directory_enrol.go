@@ -41,6 +41,9 @@ func (k *checker) enrol() {
 	if _, err := address.Parse(e.Mailbox); e.Mailbox != "" && err != nil {
 		k.wrong("directory.enrol.mailbox", "%s: %v", quote(e.Mailbox), err)
 	}
+	if d := k.config.Directory; d.Harvest.Trust == "pki" && len(k.config.Trust.Roots) == 0 && !k.config.Trust.SystemRoots {
+		k.wrong("directory.enrol", "can learn from nobody, since no root is there to vouch for signers: write trust.roots")
+	}
 	if u := e.Upstream; u != nil {
 		const key = "directory.enrol.upstream"
 		if u.TLS == "none" {
