@@ -42,3 +42,25 @@ func (ca *CA) intermediateFor(t testing.TB, key crypto.Signer, change func(templ
 func (ca *CA) WithCert(cert *x509.Certificate) *CA {
 	return &CA{Cert: cert, PEM: pemBlock("CERTIFICATE", cert.Raw), key: ca.key}
 }
+
+// CrossSigned is the same key and name with a certificate of another CA.
+func (ca *CA) CrossSigned(t testing.TB, by *CA, change func(template *x509.Certificate)) *CA {
+	t.Helper()
+	template := &x509.Certificate{
+		SerialNumber: serial(t), Subject: ca.Cert.Subject, SubjectKeyId: ca.Cert.SubjectKeyId,
+		NotBefore: ca.Cert.NotBefore, NotAfter: ca.Cert.NotAfter,
+		IsCA: true, BasicConstraintsValid: true, KeyUsage: x509.KeyUsageCertSign | x509.KeyUsageCRLSign,
+	}
+	if change != nil {
+		change(template)
+	}
+	der, err := x509.CreateCertificate(rand.Reader, template, by.Cert, ca.Cert.PublicKey, by.key)
+	if err != nil {
+		t.Fatal(err)
+	}
+	cert, err := x509.ParseCertificate(der)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return ca.WithCert(cert)
+}
