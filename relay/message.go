@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"sealpost/internal/reason"
+	"sealpost/relay/gather"
 	"sealpost/relay/reply"
 	"sealpost/relay/spill"
 	"sealpost/relay/upstream"
@@ -28,6 +29,7 @@ type message struct {
 	raw      *spill.Spill     // the message as it came, where some copy needs it
 	sealed   map[cms.Cipher]*smime.Envelope
 	spills   []*spill.Spill
+	signed   *gather.Copy // nil: nothing is learned from the message
 }
 
 // process takes the message from the first byte to upstream's answers. Its
@@ -87,6 +89,7 @@ func (m *message) decide() error {
 
 // take reads the body to its end into the forms that the copies need.
 func (m *message) take(msg *smime.Message) error {
+	m.gather(msg)
 	if smime.Claims(msg.Header) != smime.None {
 		protected, err := m.prove(msg)
 		if protected || err != nil {

@@ -12,6 +12,7 @@ import (
 	"time"
 
 	"sealpost/internal/reason"
+	"sealpost/relay/gather"
 	"sealpost/relay/intake"
 	"sealpost/relay/reply"
 	"sealpost/relay/spill"
@@ -31,6 +32,7 @@ type Settings struct {
 	Decider  *Decider
 	Upstream Forwarder
 	Networks map[string][]netip.Prefix // by listener: who may relay without AUTH
+	Gather   map[string]bool           // by listener: whether certificates are learned from signed mail
 	Drop     []string                  // header fields that do not survive sealing; nil: smime's list
 	Limits   smime.Limits
 	Waiting  *Waiting // nil: nothing waits here, what upstream does not take stays with the client
@@ -45,6 +47,7 @@ type Options struct {
 	Log      *slog.Logger
 	Now      func() time.Time // nil: time.Now
 	Parallel int              // copies of one message under way at once; 0: 4
+	Gatherer *gather.Gatherer // takes copies of signed mail; nil: nobody does
 }
 
 // A Relay handles the transactions of any number of listeners.
@@ -55,12 +58,13 @@ type Relay struct {
 	log      *slog.Logger
 	now      func() time.Time
 	parallel int
+	gatherer *gather.Gatherer
 	settings atomic.Pointer[Settings]
 }
 
 // New makes a relay. It starts nothing.
 func New(o Options) *Relay {
-	r := &Relay{hostname: o.Hostname, spill: o.Spill, metrics: o.Metrics, log: o.Log, now: o.Now, parallel: o.Parallel}
+	r := &Relay{hostname: o.Hostname, spill: o.Spill, metrics: o.Metrics, log: o.Log, now: o.Now, parallel: o.Parallel, gatherer: o.Gatherer}
 	if r.now == nil {
 		r.now = time.Now
 	}

@@ -73,6 +73,7 @@ func (t *transaction) Data(ctx context.Context, content io.Reader) []reply.Reply
 		}
 	}
 	answers := t.answers()
+	m.gathered(answers)
 	t.logMessage(m)
 	return answers
 }

@@ -159,3 +159,26 @@ func TestReadSignedMemory(t *testing.T) {
 		t.Errorf("%d octets of memory", used)
 	}
 }
+
+func TestClaimsSigned(t *testing.T) {
+	for value, want := range map[string]bool{
+		"multipart/signed; protocol=\"application/pkcs7-signature\"; boundary=b":         true,
+		"multipart/signed; protocol=\"application/x-pkcs7-signature\"; boundary=b":       true,
+		"multipart/signed; protocol=\"application/pgp-signature\"; boundary=b":           false,
+		"application/pkcs7-mime; smime-type=signed-data":                                 true,
+		"application/x-pkcs7-mime; smime-type=Signed-Data":                               true,
+		"application/pkcs7-mime; smime-type=enveloped-data":                              false,
+		"application/pkcs7-mime":                                                         false,
+		"text/plain":                                                                     false,
+		"multipart/signed; protocol":                                                     false,
+		"multipart/mixed; protocol=\"application/pkcs7-signature\"; boundary=\"signed\"": false,
+	} {
+		m, err := ReadMessage(strings.NewReader("Content-Type: "+value+"\r\n\r\n"), Limits{})
+		if err != nil {
+			t.Fatal(err)
+		}
+		if got := ClaimsSigned(m.Header); got != want {
+			t.Errorf("%s: %v", value, got)
+		}
+	}
+}

@@ -99,6 +99,21 @@ func readSigned(r io.Reader, lim Limits) (*Signed, error) {
 	return s, nil
 }
 
+// ClaimsSigned tells whether a header says that the message is signed as a whole,
+// so that ReadSigned may have something to read.
+func ClaimsSigned(h *Header) bool {
+	kind, params, err := mediaType(h)
+	switch {
+	case err != nil:
+		return false
+	case kind == "multipart/signed":
+		return isSignatureType(params["protocol"])
+	case kind == "application/pkcs7-mime", kind == "application/x-pkcs7-mime":
+		return strings.EqualFold(params["smime-type"], "signed-data")
+	}
+	return false
+}
+
 // mediaType reads the Content-Type. Continued and encoded parameters (RFC 2231),
 // which not everybody knows, are refused where they matter.
 func mediaType(h *Header) (kind string, params map[string]string, err error) {
