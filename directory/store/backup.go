@@ -206,7 +206,7 @@ func emptyLog(file string) error {
 	}
 	// Leaving the log behind needs the file for oneself.
 	err = c.script("PRAGMA locking_mode = EXCLUSIVE; PRAGMA journal_mode = DELETE; BEGIN EXCLUSIVE; COMMIT")
-	if isBusy(err) {
+	if hasCode(err, sqliteBusy) {
 		err = ErrInUse
 	}
 	if err = errors.Join(err, c.close()); err != nil {

@@ -1,6 +1,9 @@
 package store
 
-import "context"
+import (
+	"context"
+	"errors"
+)
 
 // AddSlowly is Add that calls pause after everything was written, numbers
 // included, and before it is committed.
@@ -30,4 +33,13 @@ func (s *Store) SetVersion(ctx context.Context, version int) error {
 	return s.write(ctx, func(ctx context.Context, t tx) error {
 		return t.exec(ctx, "UPDATE meta SET version = $1", int64(version))
 	})
+}
+
+// MakeForeign makes a file of SQLite that is not ours.
+func MakeForeign(file string) error {
+	c, err := openSQLiteConn(sqliteDSN(file))
+	if err != nil {
+		return err
+	}
+	return errors.Join(c.script("CREATE TABLE notes (text TEXT)"), c.close())
 }

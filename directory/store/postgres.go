@@ -107,6 +107,10 @@ func (e *postgresEngine) write(ctx context.Context, f func(tx) error) error {
 		return err
 	}
 	if err := f(postgresTx{t}); err != nil {
+		var refused *pgconn.PgError
+		if errors.As(err, &refused) && refused.Code == "53100" { // disk_full
+			err = fmt.Errorf("%w: %w", ErrFull, err)
+		}
 		// Without the context, which may be why f failed; a dead connection is closed.
 		rollback, cancel := context.WithTimeout(context.WithoutCancel(ctx), time.Second)
 		defer cancel()

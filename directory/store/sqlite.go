@@ -159,6 +159,9 @@ func (e *sqliteEngine) write(ctx context.Context, f func(tx) error) error {
 		// that there is nothing to roll back.
 		_ = c.exec(ctx, "ROLLBACK")
 	}
+	if hasCode(err, sqliteFull) {
+		err = fmt.Errorf("%w: %w", ErrFull, err)
+	}
 	return err
 }
 

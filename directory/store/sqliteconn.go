@@ -100,10 +100,15 @@ func (c *sqliteConn) execWith(ctx context.Context, query string, args ...any) er
 // begin waits for its turn among the processes that write.
 func (c *sqliteConn) begin(ctx context.Context) error { return c.execWith(ctx, "BEGIN IMMEDIATE") }
 
-// isBusy reports that others have the file locked.
-func isBusy(err error) bool {
+// SQLite's primary result codes that mean something to us.
+const (
+	sqliteBusy = 5
+	sqliteFull = 13
+)
+
+func hasCode(err error, primary int) bool {
 	var e *sqlite.Error
-	return errors.As(err, &e) && e.Code()&0xff == 5 // SQLITE_BUSY
+	return errors.As(err, &e) && e.Code()&0xff == primary
 }
 
 func (c *sqliteConn) execMany(ctx context.Context, query string, rows [][]any) error {

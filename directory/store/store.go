@@ -30,6 +30,7 @@ var (
 	ErrNoAddress = errors.New("the certificate names no address, and none was given")
 	ErrAddresses = fmt.Errorf("more than %d addresses for one certificate", MaxAddresses)
 	ErrStatus    = errors.New("this status cannot be given")
+	ErrFull      = errors.New("there is no room for the database")
 	ErrNewer     = errors.New("the database was written by a newer Sealpost: use that one, or restore a backup")
 	ErrForeign   = errors.New("this is a database of another program")
 )

@@ -5,12 +5,10 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
-	"strings"
 	"testing"
 	"time"
 
 	"sealpost/directory/store"
-	"sealpost/internal/address"
 	"sealpost/internal/certificate"
 	"sealpost/internal/testkit"
 )
@@ -19,6 +17,10 @@ import (
 var postgres testkit.SharedPostgres
 
 func TestMain(m *testing.M) {
+	if url := os.Getenv(writerURL); url != "" {
+		fmt.Fprintln(os.Stderr, writeUntilKilled(url))
+		os.Exit(1)
+	}
 	code := m.Run()
 	if err := postgres.Close(); err != nil {
 		fmt.Fprintln(os.Stderr, err)
@@ -59,8 +61,6 @@ func newWorld(t testing.TB, k kind) *world {
 	return &world{url: k.url(t), now: time.Now().Truncate(time.Second), ca: testkit.NewCA(t)}
 }
 
-func (w *world) kind() string { kind, _, _ := strings.Cut(w.url, ":"); return kind }
-
 func (w *world) open(t testing.TB, change ...func(*store.Options)) *store.Store {
 	t.Helper()
 	opts := store.Options{URL: w.url, Clock: func() time.Time { return w.now }}
@@ -92,15 +92,6 @@ func (w *world) leaf(t testing.TB, leaf testkit.Leaf) *certificate.Certificate {
 		t.Fatal(err)
 	}
 	return c
-}
-
-func key(t testing.TB, s string) string {
-	t.Helper()
-	a, err := address.Parse(s)
-	if err != nil {
-		t.Fatal(err)
-	}
-	return a.Key()
 }
 
 func add(t testing.TB, s *store.Store, list ...store.New) []store.Added {
