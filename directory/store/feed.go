@@ -26,7 +26,7 @@ type Change struct {
 func (s *Store) Changes(ctx context.Context, since uint64, limit int) ([]Change, error) {
 	limit = min(max(limit, 1), 10000)
 	var changes []Change
-	err := s.read(ctx, true, func(t tx) error {
+	err := s.read(ctx, true, func(ctx context.Context, t tx) error {
 		changes = changes[:0]
 		p := page{after: since, more: true}
 		for p.more && len(changes) < limit {

@@ -27,7 +27,7 @@ func (s *Store) List(ctx context.Context, f Filter, after [32]byte, limit int) (
 	}
 	limit = min(max(limit, 1), 10000)
 	var list []Certificate
-	err = s.read(ctx, true, func(t tx) error {
+	err = s.read(ctx, true, func(ctx context.Context, t tx) error {
 		from := int64(0)
 		if after != ([32]byte{}) {
 			r, err := loadOne(ctx, t, after)
@@ -98,7 +98,7 @@ func (s *Store) Stats(ctx context.Context) (Stats, error) {
 	for _, st := range statuses {
 		stats.Certificates[st] = 0
 	}
-	err := s.read(ctx, true, func(t tx) error {
+	err := s.read(ctx, true, func(ctx context.Context, t tx) error {
 		var seq int64
 		err := t.query(ctx, func(row scan) error {
 			var status, n int64

@@ -45,7 +45,7 @@ func (s *Store) byAddress(ctx context.Context, query string, keys []string) ([][
 			wanted = append(wanted, k)
 		}
 	}
-	err := s.read(ctx, len(wanted) > 1, func(t tx) error {
+	err := s.read(ctx, len(wanted) > 1, func(ctx context.Context, t tx) error {
 		clear(found)
 		return t.perKey(ctx, func(row scan) error {
 			var r record
@@ -76,7 +76,7 @@ func storable(s string) bool { return utf8.ValidString(s) && !strings.Contains(s
 // ByFingerprint gives one certificate by the SHA-256 of its DER, or ErrNotFound.
 func (s *Store) ByFingerprint(ctx context.Context, fingerprint [32]byte) (Certificate, error) {
 	var found *record
-	err := s.read(ctx, false, func(t tx) (err error) {
+	err := s.read(ctx, false, func(ctx context.Context, t tx) (err error) {
 		found, err = loadOne(ctx, t, fingerprint)
 		return err
 	})

@@ -78,7 +78,7 @@ func (s *Store) Expire(ctx context.Context) (int, error) {
 // expire moves one batch. It looks first without locking: mostly there is none.
 func (s *Store) expire(ctx context.Context, status Status) (found, moved int, err error) {
 	var fingerprints [][]byte
-	err = s.read(ctx, false, func(t tx) error {
+	err = s.read(ctx, false, func(ctx context.Context, t tx) error {
 		fingerprints = nil
 		return t.query(ctx, func(row scan) error {
 			var f []byte

@@ -141,7 +141,7 @@ func (s *Store) Sequence(ctx context.Context) (uint64, error) {
 func (s *Store) refresh(ctx context.Context) error {
 	var epoch string
 	var seq int64
-	err := s.read(ctx, false, func(t tx) error {
+	err := s.read(ctx, false, func(ctx context.Context, t tx) error {
 		return one(ctx, t, "SELECT epoch, seq FROM meta", &epoch, &seq)
 	})
 	if err != nil {
@@ -163,13 +163,14 @@ func (s *Store) alive(ctx context.Context, d time.Duration) (context.Context, co
 	return ctx, cancel, nil
 }
 
-func (s *Store) read(ctx context.Context, snapshot bool, f func(tx) error) error {
+// read has f use the context it is given, which ends in time.
+func (s *Store) read(ctx context.Context, snapshot bool, f func(context.Context, tx) error) error {
 	ctx, cancel, err := s.alive(ctx, s.opts.Timeout)
 	if err != nil {
 		return err
 	}
 	defer cancel()
-	return s.engine.read(ctx, snapshot, f)
+	return s.engine.read(ctx, snapshot, func(t tx) error { return f(ctx, t) })
 }
 
 func (s *Store) write(ctx context.Context, f func(context.Context, tx) error) error {

@@ -104,7 +104,7 @@ func (s *Store) Authenticate(ctx context.Context, secret string) (Token, error) 
 	// The id is no secret, so finding the row may take what time it takes; the
 	// secret's hash is compared in constant time.
 	var found []storedToken
-	err := s.read(ctx, false, func(t tx) (err error) {
+	err := s.read(ctx, false, func(ctx context.Context, t tx) (err error) {
 		found, err = readTokens(ctx, t, " WHERE id = $1", id)
 		return err
 	})
@@ -143,7 +143,7 @@ func (s *Store) used(ctx context.Context, id string, hour time.Time) {
 // Tokens lists all tokens, the oldest first.
 func (s *Store) Tokens(ctx context.Context) ([]Token, error) {
 	var list []Token
-	err := s.read(ctx, false, func(t tx) error {
+	err := s.read(ctx, false, func(ctx context.Context, t tx) error {
 		found, err := readTokens(ctx, t, " ORDER BY created, id")
 		list = make([]Token, len(found))
 		for i := range found {
