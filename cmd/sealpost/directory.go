@@ -15,15 +15,17 @@ import (
 
 // directoryCommand works on the key database, while the server runs or not.
 type directoryCommand struct {
-	Import directoryImportCommand `cmd:"" help:"Add certificates from files: PEM, DER, PKCS #7, LDIF, CSV, or folders of them."`
-	Export directoryExportCommand `cmd:"" help:"Write certificates to standard output."`
-	List   directoryListCommand   `cmd:"" help:"List certificates in the order in which they came."`
-	Show   directoryShowCommand   `cmd:"" help:"Show all that is known of an address or a certificate."`
-	Status directoryStatusCommand `cmd:"" help:"Count what is in the database."`
-	Revoke directoryRevokeCommand `cmd:"" help:"Never use a certificate again; this cannot be undone."`
-	Hold   directoryHoldCommand   `cmd:"" help:"Do not use a certificate until it is accepted."`
-	Accept directoryAcceptCommand `cmd:"" help:"Use a certificate that is held or superseded, in the place of others of its address."`
-	Token  directoryTokenCommand  `cmd:"" help:"Make, list and delete the tokens of API clients."`
+	Import  directoryImportCommand  `cmd:"" help:"Add certificates from files: PEM, DER, PKCS #7, LDIF, CSV, or folders of them."`
+	Export  directoryExportCommand  `cmd:"" help:"Write certificates to standard output."`
+	List    directoryListCommand    `cmd:"" help:"List certificates in the order in which they came."`
+	Show    directoryShowCommand    `cmd:"" help:"Show all that is known of an address or a certificate."`
+	Status  directoryStatusCommand  `cmd:"" help:"Count what is in the database."`
+	Revoke  directoryRevokeCommand  `cmd:"" help:"Never use a certificate again; this cannot be undone."`
+	Hold    directoryHoldCommand    `cmd:"" help:"Do not use a certificate until it is accepted."`
+	Accept  directoryAcceptCommand  `cmd:"" help:"Use a certificate that is held or superseded, in the place of others of its address."`
+	Token   directoryTokenCommand   `cmd:"" help:"Make, list and delete the tokens of API clients."`
+	Backup  directoryBackupCommand  `cmd:"" help:"Copy the database to a file, while it is in use."`
+	Restore directoryRestoreCommand `cmd:"" help:"Put a backup in the place of the database, while the server is stopped."`
 }
 
 // directoryAccess says whose database.
