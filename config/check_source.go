@@ -18,8 +18,9 @@ type sourceKind struct {
 
 func sourceKinds() map[string]sourceKind {
 	return map[string]sourceKind{
-		"files": {[]string{"dir"}, "source", (*checker).filesSource},
-		"http":  {[]string{"url", "token_file", "tls_roots"}, "pki", (*checker).httpSource},
+		"directory": {[]string{"url", "token_file", "tls_roots", "mirror", "stale"}, "source", (*checker).directorySource},
+		"files":     {[]string{"dir"}, "source", (*checker).filesSource},
+		"http":      {[]string{"url", "token_file", "tls_roots"}, "pki", (*checker).httpSource},
 		"smimea": {
 			[]string{"resolver", "trusted_resolvers", "server_name", "tls_roots", "unsigned"}, "source", (*checker).smimeaSource,
 		},

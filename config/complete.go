@@ -5,6 +5,7 @@ import (
 	"net/netip"
 	"path/filepath"
 	"strings"
+	"time"
 
 	"sealpost/internal/address"
 	"sealpost/relay/spool"
@@ -48,6 +49,10 @@ func complete(c *Config, f *findings, around surroundings) {
 		}
 		if s.Type == "ldap" {
 			completeLDAP(s)
+		}
+		if s.Mirror != "" && s.Stale == nil {
+			day := 24 * time.Hour
+			s.Stale = &day
 		}
 		if s.Timeout == 0 {
 			s.Timeout = c.Lookup.Timeout

@@ -65,6 +65,7 @@ lookup:
       aliases: follow
       connections: 4
     - {name: store, type: rfc4387, url: "https://store.bank.example/search.cgi", attribute: email}
+    - {name: copied, type: directory, url: "https://keys.bank.example", mirror: keys.mirror, stale: 2h}
   mode: all
   timeout: 5s
   cache: {entries: 10, ttl: 2h, negative_ttl: 1s, stale: 48h, file: lookup.cache, file_entries: 2000}

@@ -8,10 +8,10 @@ type Source struct {
 	// `sealpost lookup`.
 	Name string `yaml:"name" kind:"word" required:"true"`
 
-	// `files`: a folder of certificates. `http`: a web service. `ldap`: an LDAP
+	// `directory`: a directory of Sealpost. `files`: a folder of certificates. `http`: a web service. `ldap`: an LDAP
 	// directory. `rfc4387`: a certificate store over HTTP, as RFC 4387 has it.
 	// `smimea`: the DNS (RFC 8162).
-	Type string `yaml:"type" required:"true" enum:"files|http|ldap|rfc4387|smimea" later:"directory"`
+	Type string `yaml:"type" required:"true" enum:"directory|files|http|ldap|rfc4387|smimea"`
 
 	// For `files`: the folder. ADDRESS.pem holds the certificates of an
 	// address; every other PEM or DER file counts for the addresses that its
@@ -23,6 +23,8 @@ type Source struct {
 	// PKCS#7, or the JSON of Sealpost's directory) is an answer, 404 says that
 	// there is none, anything else that the source is unavailable.
 	// For `rfc4387`: the URL of the store, without a query.
+	// For `directory`: its URL, as https://keys.example.com. Without one, it is the
+	// directory of this file's section `directory`.
 	// For `ldap`: the server, as `ldaps://HOST`, `ldap://HOST` (see `starttls`) or
 	// `ldapi://%2Fpath%2Fto%2Fsocket`, with `:PORT` behind the host if it is
 	// another than 636 or 389.
@@ -32,13 +34,13 @@ type Source struct {
 
 	// Who vouches for the certificates of this source. `pki`: a chain to one of
 	// `trust.roots`. `source`: the source itself, whatever it answers is
-	// believed. Default: `source` for `files` and `smimea`, `pki` for `http`,
+	// believed. Default: `source` for `directory`, `files` and `smimea`, `pki` for `http`,
 	// `ldap` and `rfc4387`. Records of `smimea` with usage 1 need the chain in any
 	// case.
 	// Hazard: with `source`, whoever can write to the source can read the mail.
 	Trust string `yaml:"trust" enum:"pki|source"`
 
-	// For `http` and `rfc4387`: a file with the token that is sent as `Authorization:
+	// For `directory`, `http` and `rfc4387`: a file with the token that is sent as `Authorization:
 	// Bearer`. Others must not be able to read it. It is read again on SIGHUP.
 	TokenFile Path `yaml:"token_file"`
 
@@ -141,5 +143,19 @@ type Source struct {
 	// How long this source may take. Default: `lookup.timeout`.
 	Timeout time.Duration `yaml:"timeout" min:"10ms" max:"5m"`
 
-	_ struct{} `later:"mirror|harvest"`
+	// For `directory`: a file in which the whole directory is kept and kept up to
+	// date, so that lookups need no network and mail goes on while the directory
+	// is away. The token needs the scope `feed`. The file is made when it is not
+	// there; it and its neighbours (the name with a suffix) may be deleted while
+	// Sealpost is stopped. It must be on a local disk.
+	// Hazard: it holds the addresses of everybody in the directory, and who can
+	// write it chooses who reads their mail. It is readable by its owner only.
+	Mirror Path `yaml:"mirror"`
+
+	// For `directory` with `mirror`: for how long after it last heard of the
+	// directory the mirror answers. Default: 24h.
+	// Hazard: all that time a certificate is used that was revoked meanwhile.
+	Stale *time.Duration `yaml:"stale" min:"1m" max:"8760h"`
+
+	_ struct{} `later:"harvest"`
 }

@@ -29,10 +29,7 @@ func (h *HTTP) read(resp *http.Response, addr address.Address) (Answer, error) {
 	var certs []*certificate.Certificate
 	switch {
 	case kind == "application/json" && !h.store:
-		var empty bool
-		if certs, empty, err = readJSON(body, addr, h.opts.MaxCertificates); empty {
-			return none(), nil
-		}
+		return h.readJSON(body, addr, resp.Request.URL.Redacted())
 	case kind == "multipart/mixed":
 		certs, err = readParts(body, params["boundary"], h.opts.MaxCertificates)
 	case holdsCertificates(kind):
@@ -70,22 +67,19 @@ func (h *HTTP) found(certs []*certificate.Certificate, err error, where string) 
 }
 
 // readJSON reads the JSON of the directory API; see keydb.ReadAnswer.
-func readJSON(body []byte, addr address.Address, most int) (certs []*certificate.Certificate, empty bool, err error) {
+func (h *HTTP) readJSON(body []byte, addr address.Address, where string) (Answer, error) {
 	answer, err := keydb.ReadAnswer(body, addr)
-	if err != nil {
-		return nil, false, err
+	switch {
+	case err != nil:
+		return Answer{}, err
+	case len(answer.Certificates) == 0:
+		return none(), nil
+	case len(answer.Certificates) > h.opts.MaxCertificates:
+		return Answer{}, errTooMany
 	}
-	if len(answer.Certificates) > most {
-		return nil, false, errTooMany
+	candidates, err := candidatesOf(answer.Certificates, where)
+	if len(candidates) == 0 {
+		return Answer{}, err
 	}
-	var errs []error
-	for i, c := range answer.Certificates {
-		cert, err := certificate.Parse(c.DER)
-		if err != nil {
-			errs = append(errs, fmt.Errorf("certificate %d: %w", i+1, err))
-			continue
-		}
-		certs = append(certs, cert)
-	}
-	return certs, len(answer.Certificates) == 0, errors.Join(errs...)
+	return Answer{Outcome: Found, Candidates: candidates, Err: err}, nil
 }

@@ -14,6 +14,7 @@ package lookup
 
 import (
 	"context"
+	"encoding/asn1"
 	"time"
 
 	"sealpost/internal/address"
@@ -76,6 +77,9 @@ type Candidate struct {
 	Cert   *certificate.Certificate // never nil
 	Source string                   // name of the source
 	Where  string                   // where the source has it from: a file, a URL
+	// Capabilities are what a mail program of the holder said that it can open,
+	// in order of preference, where the source knows that; see Answer.Capable.
+	Capabilities []asn1.ObjectIdentifier
 	// NeedsPKI asks for a chain to a trusted root even where the source vouches
 	// itself: it knows that its word alone is not enough (SMIMEA usage 1).
 	NeedsPKI bool

@@ -152,7 +152,7 @@ func (d *Decider) seal(r *policy.Rule, to address.Address, answer lookup.Answer)
 		return Decision{Rule: r, Action: Refused, Err: reply.Errorf(550, reply.Enhanced{5, 7, 1}, reason.CertificateKeyKind,
 			"<%s>: none of the recipient's certificates has a key that mail can be sealed to", to).Because(last)}
 	}
-	out.Cipher = d.Content.Choose(out.Certificates)
+	out.Cipher = d.Content.Choose(out.Certificates, answer)
 	return out
 }
 
@@ -190,22 +190,22 @@ func (c Content) String() string {
 }
 
 // Choose takes AES-GCM only where every key of the recipient is known to open
-// it; AES-256-CBC is what every reader opens.
-func (c Content) Choose(certs []*certificate.Certificate) cms.Cipher {
+// it (see lookup.Answer.Capable); AES-256-CBC is what every reader opens.
+func (c Content) Choose(certs []*certificate.Certificate, answer lookup.Answer) cms.Cipher {
 	if !c.Auto {
 		return c.Fixed
 	}
 	for _, cipher := range []cms.Cipher{cms.AES256GCM, cms.AES128GCM} {
-		if allCapable(certs, cipher) {
+		if allCapable(certs, answer, cipher) {
 			return cipher
 		}
 	}
 	return cms.AES256CBC
 }
 
-func allCapable(certs []*certificate.Certificate, cipher cms.Cipher) bool {
+func allCapable(certs []*certificate.Certificate, answer lookup.Answer, cipher cms.Cipher) bool {
 	for _, c := range certs {
-		if !c.Capable(cipher.OID()) {
+		if !answer.Capable(c, cipher.OID()) {
 			return false
 		}
 	}

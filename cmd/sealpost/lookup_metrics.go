@@ -46,7 +46,7 @@ func (l lookups) Describe(ch chan<- *prometheus.Desc) {
 	for _, d := range []*prometheus.Desc{descLookups, descFailures, descSkipped, descSeconds, descUp, descSuccess, descStale, descHits, descMisses, descEntries, descAhead, descFileHits, descFileDropped, descFileEntries, descRefused, descChanges, descHeld, descMemory, descFiles} {
 		ch <- d
 	}
-	for _, d := range slices.Concat(queueDescs, revocationDescs) {
+	for _, d := range slices.Concat(queueDescs, revocationDescs, mirrorDescs) {
 		ch <- d
 	}
 }
@@ -85,6 +85,7 @@ func (l lookups) Collect(ch chan<- prometheus.Metric) {
 	collectSources(ch, r.chain, stale)
 	l.server.collectKeys(ch, r)
 	r.collectRevocation(ch)
+	r.collectMirrors(ch)
 	refused := map[reason.Token]uint64{}
 	for _, t := range r.trusted {
 		for token, n := range t.Refused() {

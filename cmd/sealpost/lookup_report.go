@@ -93,7 +93,7 @@ func (r *rooms) report(a address.Address, answer lookup.Answer, now time.Time) l
 	d := r.settings.Decider
 	chosen, unfit := sealable(answer.Usable(d.MaxCertificates), d.Keys)
 	if len(chosen) > 0 {
-		cipher := d.Content.Choose(chosen)
+		cipher := d.Content.Choose(chosen, answer)
 		out.Cipher, out.CipherWhy = cipher.String(), cipherWhy(r.cfg.SMIME.Content, cipher, chosen)
 	} else if answer.Outcome == lookup.Found {
 		out.Reason = string(reason.CertificateKeyKind)

@@ -9,11 +9,12 @@ import (
 
 // openers make the source of each type.
 var openers = map[string]func(*rooms, *config.Source, *slog.Logger) (lookup.Source, error){
-	"files":   (*rooms).openFiles,
-	"http":    (*rooms).openHTTP,
-	"smimea":  (*rooms).openSMIMEA,
-	"ldap":    (*rooms).openLDAP,
-	"rfc4387": (*rooms).openRFC4387,
+	"directory": (*rooms).openDirectorySource,
+	"files":     (*rooms).openFiles,
+	"http":      (*rooms).openHTTP,
+	"smimea":    (*rooms).openSMIMEA,
+	"ldap":      (*rooms).openLDAP,
+	"rfc4387":   (*rooms).openRFC4387,
 }
 
 func (r *rooms) openFiles(s *config.Source, log *slog.Logger) (lookup.Source, error) {

@@ -13,6 +13,7 @@ import (
 	"time"
 
 	"sealpost/config"
+	"sealpost/directory"
 	"sealpost/internal/address"
 	"sealpost/lookup"
 	"sealpost/lookup/revocation"
@@ -25,10 +26,13 @@ import (
 // rooms are what a configuration opens beside the listeners. A reload opens
 // new ones and retires the old.
 type rooms struct {
-	serving   bool              // not for one command only
-	cacheFile *lookup.CacheFile // the server's; nil: there is none
-	known     *lookup.KeyFile   // the server's; nil: there is none
-	blind     error             // why a command cannot see what keys are known
+	serving   bool                 // not for one command only
+	cacheFile *lookup.CacheFile    // the server's; nil: there is none
+	known     *lookup.KeyFile      // the server's; nil: there is none
+	directory *directory.Directory // the server's; nil: there is none
+	mirrors   *mirrors             // the server's; nil for a command
+	mirrored  []mirroredSource
+	blind     error // why a command cannot see what keys are known
 	cfg       *config.Config
 	keyring   *lookup.Keyring
 	settings  *relay.Settings

@@ -34,6 +34,7 @@ type server struct {
 	directory  *directoryDoor    // nil without one
 	known      *lookup.KeyFile   // nil without trust.known_keys
 	keyWords   keyWords
+	mirrors    *mirrors        // of directories
 	waiting    *waitingRoom    // nil without a spool
 	control    *control.Server // nil without one in the configuration
 	swapping   sync.Mutex      // held while rooms take over what others remember
@@ -96,11 +97,13 @@ func (s *server) startRelay() (err error) {
 	if err = s.openCacheFile(); err != nil {
 		return err
 	}
+	s.mirrors = newMirrors(s.forget)
 	r, err := s.newRooms().opened(s.config, s.log)
 	if err != nil {
 		return err
 	}
 	s.rooms.Store(r)
+	r.follow()
 	s.metrics.rules(s.config)
 	if s.waiting, err = openWaitingRoom(s.config, s.metrics, s.log); err != nil {
 		return err
@@ -124,7 +127,11 @@ func (s *server) startRelay() (err error) {
 
 // newRooms are rooms of this server, before they are opened.
 func (s *server) newRooms() *rooms {
-	return &rooms{serving: true, known: s.known, cacheFile: s.cacheFile}
+	r := &rooms{serving: true, known: s.known, cacheFile: s.cacheFile, mirrors: s.mirrors}
+	if s.directory != nil {
+		r.directory = s.directory.Directory
+	}
+	return r
 }
 
 // meetUpstream asks upstream in the background what it offers, so that the
@@ -218,6 +225,7 @@ func (s *server) exchange() error {
 	s.waiting.adjust(cfg)
 	s.relay.Reload(next.settings)
 	s.retired.add(s.rooms.Swap(next))
+	next.follow()
 	return nil
 }
 
@@ -240,6 +248,9 @@ func fixed(old, next *config.Config) error {
 	}
 	if a, b := old.Lookup.Cache, next.Lookup.Cache; a.File != b.File || a.FileEntries != b.FileEntries {
 		return errors.New("the file of the lookup cache or its size has changed: restart to apply it")
+	}
+	if name := movedMirror(&old.Lookup, &next.Lookup); name != "" {
+		return fmt.Errorf("the mirror of source %s is of another url: name another file", name)
 	}
 	if !sameSpool(old.Spool, next.Spool) {
 		return errors.New("the spool's folder, key, size or deliveries have changed: restart to apply it")
