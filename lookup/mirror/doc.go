@@ -28,7 +28,6 @@
 //
 // # Why no database
 //
-// bbolt, SQLite and pebble were measured (see docs/dependencies.md). What
-// decides is not speed alone: none of them proves that a key is absent, and
+// bbolt, SQLite and pebble were looked at. What decides is not speed: none of them proves that a key is absent, and
 // none lets another process read while one writes.
 package mirror
