@@ -18,8 +18,11 @@ import (
 // that is switched on.
 func (r *rooms) openRevocation(cfg *config.Config, log *slog.Logger) error {
 	t := &cfg.Trust
-	if t.Revocation == "off" && !t.AIA {
-		return nil
+	if t.Revocation == "off" && !t.AIA || len(r.roots) == 0 && !t.SystemRoots {
+		return nil // without roots there are no chains
+	}
+	if r.serving {
+		log.Info("authorities are asked where certificates under the trusted roots say, over http", "revocation", t.Revocation, "aia", t.AIA)
 	}
 	client := outbound.New(outbound.Options{Timeout: t.Fetch.Timeout, Networks: t.Fetch.Networks})
 	r.closers = append(r.closers, client.Close)
