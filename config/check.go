@@ -35,6 +35,7 @@ func check(c *Config, f *findings, around surroundings) {
 	k.spool()
 	k.control()
 	k.directory()
+	k.harvest()
 }
 
 func (k *checker) hostname() {

@@ -61,6 +61,9 @@ type Config struct {
 	// The public-key directory, where this process is to run one.
 	Directory *Directory `yaml:"directory"`
 
+	// Where signed mail goes from which certificates are learned.
+	Harvest Harvest `yaml:"harvest"`
+
 	// The socket at which the running server answers `sealpost queue`, `keys`
 	// and `lookup`. It is made at the start, for the user of the server (and
 	// root) alone; its folder must be there. Default: `control.sock` in `spool.dir`

@@ -25,6 +25,7 @@ listen:
     proxy: [10.1.0.0/16]
     bare_newline: normalize
     chunking: false
+    harvest: true
   - {address: ":2525", networks: [10.0.0.0/8]}
 limits: {message_size: 10MB, recipients: 100, connections: 10, connections_per_client: 5, errors: 3, auth_failures: 7,
   upstream: {connections: 5, messages_per_connection: 1, idle_timeout: 1s, connect_timeout: 250ms, command_timeout: 1m, end_timeout: 1h},
@@ -79,6 +80,7 @@ directory: {address: ":8443", url: "https://keys.bank.example/x", tls: {mode: fi
   on_key_change: hold, require_token: true, trusted_proxies: [10.2.0.0/16], rate: {per_second: 1, burst: 2},
   harvest: {trust: any, max_age: 48h, size: 1MiB}, page: {name: A Bank, logo: logo.svg},
   enrol: {address: "127.0.0.1:2626", protocol: lmtp, mailbox: keys@bank.example, upstream: {address: "mx.bank.example:25", tls: require, tls_roots: [roots.pem]}}}
+harvest: {url: "https://keys.bank.example", token_file: pass, tls_roots: [roots.pem], size: 2MiB, memory: 8MiB}
 metrics: {address: none}
 log: {level: debug, format: text}
 `

@@ -46,7 +46,9 @@ type Listen struct {
 	// Whether CHUNKING and BINARYMIME (RFC 3030) are offered.
 	Chunking bool `yaml:"chunking" default:"true"`
 
-	_ struct{} `later:"harvest"`
+	// Whether certificates are learned from signed mail that passes through; see
+	// the section `harvest`. Mail is never held up by it.
+	Harvest bool `yaml:"harvest" default:"false"`
 }
 
 // TLS is the transport security of a listener. The files are read again on

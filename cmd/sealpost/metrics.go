@@ -42,7 +42,7 @@ func newMetrics(s *server) *metrics {
 	})
 	build.Set(1)
 	m.registry.MustRegister(m.connections, m.accepted, m.refused, m.reload, m.reloadTime, build,
-		collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}), lookups{s})
+		collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}), lookups{s}, gathered{s})
 	for _, r := range reason.All() {
 		m.refused.WithLabelValues(string(r))
 	}

@@ -82,6 +82,7 @@ func (r *rooms) open(cfg *config.Config, log *slog.Logger) error {
 	}
 	r.settings = &relay.Settings{
 		Decider: decider, Upstream: r.upstream, Drop: cfg.SMIME.Drop, Networks: map[string][]netip.Prefix{},
+		Gather: gathering(cfg),
 	}
 	for _, l := range cfg.Listen {
 		r.settings.Networks[l.Address] = l.Networks

@@ -16,6 +16,7 @@ import (
 	"sealpost/lookup"
 	"sealpost/relay"
 	"sealpost/relay/control"
+	"sealpost/relay/gather"
 	"sealpost/relay/intake"
 	"sealpost/relay/spill"
 )
@@ -34,10 +35,11 @@ type server struct {
 	directory  *directoryDoor    // nil without one
 	known      *lookup.KeyFile   // nil without trust.known_keys
 	keyWords   keyWords
-	mirrors    *mirrors        // of directories
-	waiting    *waitingRoom    // nil without a spool
-	control    *control.Server // nil without one in the configuration
-	swapping   sync.Mutex      // held while rooms take over what others remember
+	mirrors    *mirrors         // of directories
+	waiting    *waitingRoom     // nil without a spool
+	control    *control.Server  // nil without one in the configuration
+	swapping   sync.Mutex       // held while rooms take over what others remember
+	gatherer   *gather.Gatherer // nil where nothing is learned from passing mail
 	retired    retirees
 	doors      []*door
 	monitor    *monitor
@@ -108,9 +110,12 @@ func (s *server) startRelay() (err error) {
 	if s.waiting, err = openWaitingRoom(s.config, s.metrics, s.log); err != nil {
 		return err
 	}
+	if s.gatherer, err = openGatherer(s.config, s.directory, s.log); err != nil {
+		return err
+	}
 	r.settings.Waiting = s.waiting.waiting(s.config)
 	s.relay = relay.New(relay.Options{
-		Hostname: s.config.Hostname, Settings: r.settings, Spill: s.spill, Metrics: s.metrics.relay, Log: s.log,
+		Hostname: s.config.Hostname, Settings: r.settings, Spill: s.spill, Metrics: s.metrics.relay, Log: s.log, Gatherer: s.gatherer,
 	})
 	s.waiting.start(s.relay)
 	if s.control, err = s.startControl(); err != nil {
@@ -264,6 +269,9 @@ func fixed(old, next *config.Config) error {
 	if !sameDirectory(old.Directory, next.Directory) {
 		return errors.New("the section directory has changed in more than its TLS files: restart to apply it")
 	}
+	if !reflect.DeepEqual(old.Harvest, next.Harvest) {
+		return errors.New("the section harvest has changed: restart to apply it")
+	}
 	if old.Hostname != next.Hostname || old.Limits != next.Limits || old.Metrics != next.Metrics || old.Log != next.Log {
 		return errors.New("hostname, limits, metrics or log have changed: restart to apply it")
 	}
@@ -289,7 +297,9 @@ func (s *server) stop() error {
 		}
 		<-d.done
 	}
-	err = errors.Join(err, s.stopControl(ctx), s.waiting.stop(ctx), s.directory.stop(ctx))
+	err = errors.Join(err, s.stopControl(ctx), s.waiting.stop(ctx))
+	s.gatherer.Close(ctx)
+	err = errors.Join(err, s.directory.stop(ctx))
 	if s.monitor != nil {
 		err = errors.Join(err, s.monitor.stop())
 	}
