@@ -24,6 +24,7 @@ type book struct {
 	byAddress     map[string][]*record // complete for the addresses that were loaded
 	records       []*record            // those that this transaction met, in order
 	links         []link
+	revoked       []*record // of OriginIssued, by this transaction
 }
 
 // A link is a new row of the table mailbox.
@@ -144,6 +145,9 @@ func (b *book) announce(r *record) { r.dirty, r.announced = true, true }
 // set changes the status of a record.
 func (b *book) set(r *record, status Status, why string) {
 	if r.Status != status || r.Why != why {
+		if status == StatusRevoked && r.Status != status && r.Origin == OriginIssued {
+			b.revoked = append(b.revoked, r)
+		}
 		r.Status, r.Why = status, why
 		b.announce(r)
 	}
@@ -232,6 +236,9 @@ func (b *book) writeDown(ctx context.Context) error {
 		return err
 	}
 	if err := b.tx.execMany(ctx, updateRecord, changed); err != nil {
+		return err
+	}
+	if err := b.writeIssued(ctx); err != nil {
 		return err
 	}
 	if len(fresh)+len(changed) == 0 {

@@ -43,3 +43,20 @@ func MakeForeign(file string) error {
 	}
 	return errors.Join(c.script("CREATE TABLE notes (text TEXT)"), c.close())
 }
+
+// Tamper runs a statement on the database as somebody would who can write to it.
+func (s *Store) Tamper(ctx context.Context, statement string, args ...any) error {
+	return s.write(ctx, func(ctx context.Context, t tx) error { return t.exec(ctx, statement, args...) })
+}
+
+// RecordAll appends records in one transaction, and fails at the end if it is told to.
+func (s *Store) RecordAll(ctx context.Context, list []Audit, end error) error {
+	return s.write(ctx, func(ctx context.Context, t tx) error {
+		for _, a := range list {
+			if err := audit(ctx, t, s.now(), a); err != nil {
+				return err
+			}
+		}
+		return end
+	})
+}

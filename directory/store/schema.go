@@ -9,6 +9,7 @@ import (
 	"io/fs"
 	"slices"
 	"strings"
+	"time"
 )
 
 // The schema, one file for each version, written in the words that both
@@ -85,7 +86,11 @@ func settleEpoch(ctx context.Context, t tx, place string) error {
 	if before == "" { // new
 		return t.exec(ctx, "UPDATE meta SET origin = $1", place)
 	}
-	return t.exec(ctx, "UPDATE meta SET origin = $1, epoch = $2", place, newEpoch())
+	epoch := newEpoch()
+	if err := t.exec(ctx, "UPDATE meta SET origin = $1, epoch = $2", place, epoch); err != nil {
+		return err
+	}
+	return audit(ctx, t, time.Now(), Audit{Kind: AuditRestored, Detail: "epoch " + epoch})
 }
 
 // insertStatement is INSERT for one row.
