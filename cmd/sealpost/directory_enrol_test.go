@@ -2,42 +2,22 @@ package main
 
 import (
 	"bytes"
-	"crypto/x509"
 	"io"
 	"mime/quotedprintable"
 	"net"
 	"net/http"
 	"net/mail"
 	"net/smtp"
-	"os/exec"
-	"path/filepath"
 	"strings"
 	"testing"
 
 	"sealpost/internal/testkit"
 )
 
-// signedMail is a mail that OpenSSL has signed with a new certificate for its
-// sender.
-func (in *installation) signedMail(t testing.TB, from, to string) string {
-	t.Helper()
-	testkit.Need(t, "openssl")
-	id := in.ca.Issue(t, testkit.Leaf{
-		Addresses: []string{from}, Usage: x509.KeyUsageDigitalSignature | x509.KeyUsageKeyEncipherment,
-	})
-	id.WriteFiles(t, in.dir, "signer")
-	in.write(t, "text", "Content-Type: text/plain\r\n\r\nI agree.\r\n")
-	out, err := exec.Command("openssl", "cms", "-sign", "-in", filepath.Join(in.dir, "text"), "-signer", filepath.Join(in.dir, "signer.pem"),
-		"-inkey", filepath.Join(in.dir, "signer.key"), "-from", from, "-to", to, "-subject", "yes", "-crlfeol").Output()
-	if err != nil {
-		t.Fatal(err)
-	}
-	return string(out)
-}
-
 // A mail signed by OpenSSL reaches the directory's mailbox through Postfix: it
-// is learned, and its sender is told, through Postfix again. A mail that is not
-// signed has the reason sent back. Nothing of either comes back.
+// is learned, and its sender is told, through Postfix again; a relay that follows
+// the directory seals to him, and OpenSSL opens that. A mail that is not signed
+// has the reason sent back. Nothing of either comes back.
 func TestDirectoryMailbox(t *testing.T) {
 	const mailbox, anna, bert = "keys@keys.bank.example", "anna@example.org", "bert@example.org"
 	for _, protocol := range []string{"smtp", "lmtp"} {
@@ -58,8 +38,12 @@ func TestDirectoryMailbox(t *testing.T) {
 				"  enrol: {address: \""+door+"\", protocol: "+protocol+", mailbox: "+mailbox+", upstream: {address: \""+postfix.Addr+"\"}}\n")
 			in.start(t)
 
+			sink := testkit.StartSink(t, testkit.SinkOptions{})
+			relay := newInstallation(t)
+			relay.follow(t, in, sink.Addr)
+
 			canary := testkit.NewCanary(t)
-			signed := in.signedMail(t, anna, mailbox)
+			signed, signer := in.opensslSigned(t, anna, mailbox, "I agree.")
 			unsigned := "From: <" + bert + ">\r\nTo: <" + mailbox + ">\r\nSubject: hello\r\n\r\n" + string(canary) + "\r\n"
 			for from, message := range map[string]string{anna: signed, bert: unsigned} {
 				if err := smtp.SendMail(postfix.Addr, nil, from, []string{mailbox}, []byte(message)); err != nil {
@@ -80,6 +64,7 @@ func TestDirectoryMailbox(t *testing.T) {
 				t.Errorf("the page does not name the mailbox: %s", page)
 			}
 			in.nowhere(t, canary)
+			relay.replies(t, sink, 1, signer)
 		})
 	}
 }

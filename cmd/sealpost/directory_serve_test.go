@@ -146,7 +146,7 @@ func TestDirectoryTellsOfItself(t *testing.T) {
 // mail, altered by a byte, teaches nothing.
 func TestDirectoryLearns(t *testing.T) {
 	in := aDirectory(t, "trust: {roots: [root.pem]}\n")
-	out := in.signedMail(t, "anna@example.org", "bank@bank.example")
+	out, _ := in.opensslSigned(t, "anna@example.org", "bank@bank.example", "I agree.")
 	in.start(t)
 	client := in.keydb(t, "", nil)
 	var problem *keydb.Problem

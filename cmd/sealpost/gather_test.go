@@ -33,27 +33,30 @@ func (in *installation) opensslSigned(t testing.TB, from, to, text string) (stri
 }
 
 // The whole circle with real programs: a mail that OpenSSL has signed passes
-// through a relay; a second relay, which asks the directory, seals to its
-// signer; OpenSSL opens that. The directory is the relay's own, or another one.
+// through a relay; a second relay, which follows the directory with a mirror,
+// seals to its signer; OpenSSL opens that. The directory is the relay's own, or
+// another one.
 func TestPassingMailTeaches(t *testing.T) {
 	for _, where := range []string{"own", "another"} {
 		t.Run(where, func(t *testing.T) {
 			sink := testkit.StartSink(t, testkit.SinkOptions{})
 			keys := aDirectory(t, "trust: {roots: [root.pem]}\n")
-			in, second := newInstallation(t, "bert@example.org"), newInstallation(t)
-			in.ca, second.ca = keys.ca, keys.ca
-			for _, i := range []*installation{in, second} {
-				i.write(t, "root.pem", string(keys.ca.PEM))
-			}
+			in := newInstallation(t, "bert@example.org")
+			in.ca = keys.ca
+			in.write(t, "root.pem", string(keys.ca.PEM))
 			listen := "listen:\n  - {address: \"" + in.addr + "\", networks: [127.0.0.0/8], harvest: true}\ntrust: {roots: [root.pem]}\n"
 			if where == "own" {
 				in.keys = keys.keys
 				in.configure(t, sink.Addr, listen+"directory: {address: \""+in.keys+"\", store: {file: keys.db}}\n")
+				keys = in
 			} else {
 				keys.start(t)
 				in.configure(t, sink.Addr, listen+"harvest: {url: \"http://"+keys.keys+"\"}\n")
 			}
 			in.start(t)
+			second := newInstallation(t)
+			second.follow(t, keys, sink.Addr)
+
 			canary := testkit.NewCanary(t)
 			signed, anna := in.opensslSigned(t, "anna@example.org", "bert@example.org", string(canary))
 			forged := strings.Replace(signed, string(canary), string(canary)+"!", 1)
@@ -66,18 +69,38 @@ func TestPassingMailTeaches(t *testing.T) {
 				})
 			}
 			in.nowhere(t, canary)
-
-			second.configure(t, sink.Addr, "lookup:\n  sources:\n    - {name: keys, type: http, url: \"http://"+keys.keys+
-				"/v1/certificates?email={address}\", trust: pki}\ntrust: {roots: [root.pem]}\n")
-			second.start(t)
-			second.enroll("anna@example.org", anna)
-			answer := "From: bert@example.org\r\nTo: anna@example.org\r\nContent-Type: text/plain\r\n\r\nthank you\r\n"
-			second.mail(t, "bert@example.org", answer, "anna@example.org")
-			if got := testkit.OpenSSLOpen(t, sink.Wait(t, 4)[3].Raw, anna); !bytes.Contains(got, []byte("thank you")) {
-				t.Errorf("%q", got)
-			}
+			second.replies(t, sink, 4, anna)
 		})
 	}
+}
+
+// follow makes a relay that looks up in a mirror of this directory and nowhere
+// else, and that has all that the directory has now.
+func (in *installation) follow(t testing.TB, keys *installation, upstream string) {
+	t.Helper()
+	in.toDirectory(t, keys, upstream, ", mirror: keys.mirror")
+	in.start(t)
+	testkit.Poll(t, "the mirror", func() bool { return in.metric(t, `sealpost_mirror_complete{source="keys"}`) == 1 })
+}
+
+// replies waits until a relay's mirror has somebody new, and writes to him.
+// OpenSSL must open what the sink gets as its nth message.
+func (in *installation) replies(t testing.TB, sink *testkit.Sink, nth int, to *testkit.Identity) {
+	t.Helper()
+	testkit.Poll(t, "the mirror to follow", func() bool { return in.metric(t, `sealpost_mirror_entries{source="keys"}`) == 1 })
+	who := to.Cert.EmailAddresses[0]
+	in.enroll(who, to)
+	canary := testkit.NewCanary(t)
+	text := "From: bert@example.org\r\nTo: " + who + "\r\nContent-Type: text/plain\r\n\r\nthank you, " + string(canary) + "\r\n"
+	if got := in.mail(t, "bert@example.org", text, who); !strings.HasPrefix(got, "250 ") {
+		t.Fatal(got)
+	}
+	raw := sink.Wait(t, nth)[nth-1].Raw
+	canary.Absent(t, "the wire", raw)
+	if got := testkit.OpenSSLOpen(t, raw, to); !bytes.Contains(got, []byte("thank you, "+string(canary))) {
+		t.Errorf("%q", got)
+	}
+	in.nowhere(t, canary)
 }
 
 // A directory that is away takes nothing from the mail.
