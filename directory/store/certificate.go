@@ -87,3 +87,5 @@ func bestFirst(a, b Certificate) int {
 	return cmp.Or(b.Cert.NotBefore.Compare(a.Cert.NotBefore), b.LastSeen.Compare(a.LastSeen),
 		bytes.Compare(a.Cert.Raw, b.Cert.Raw))
 }
+
+func sortBestFirst(list []Certificate) { slices.SortFunc(list, bestFirst) }

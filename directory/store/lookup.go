@@ -64,7 +64,7 @@ func (s *Store) byAddress(ctx context.Context, query string, keys []string) ([][
 		if first, ok := place[k]; ok && first != i { // asked for twice
 			found[i] = slices.Clone(found[first])
 		}
-		slices.SortFunc(found[i], bestFirst)
+		sortBestFirst(found[i])
 	}
 	return found, nil
 }

@@ -19,21 +19,22 @@ type Scope string
 
 // The scopes.
 const (
-	ScopeRead  Scope = "read"  // look up, without the limits of open lookups
-	ScopeBatch Scope = "batch" // look up many at once
-	ScopeFeed  Scope = "feed"  // follow the changes: read everything
-	ScopeWrite Scope = "write" // publish and revoke
-	ScopeAdmin Scope = "admin" // everything
+	ScopeRead      Scope = "read"      // look up, without the limits of open lookups
+	ScopeBatch     Scope = "batch"     // look up many at once
+	ScopeFeed      Scope = "feed"      // follow the changes: read everything
+	ScopeWrite     Scope = "write"     // publish and revoke
+	ScopeProvision Scope = "provision" // have keys made for addresses that have none
+	ScopeAdmin     Scope = "admin"     // everything
 )
 
-var scopes = []Scope{ScopeRead, ScopeBatch, ScopeFeed, ScopeWrite, ScopeAdmin}
+var scopes = []Scope{ScopeRead, ScopeBatch, ScopeFeed, ScopeWrite, ScopeProvision, ScopeAdmin}
 
 // ErrToken says that a secret opens nothing: unknown, deleted, expired or
 // malformed. Which of them is not told.
 var ErrToken = errors.New("the token is not valid")
 
 // ErrScope says that a token cannot be made with such scopes.
-var ErrScope = errors.New("a token needs one or more of the scopes read, batch, feed, write, admin")
+var ErrScope = errors.New("a token needs one or more of the scopes read, batch, feed, write, provision, admin")
 
 // A Token is a right to use the API. Its secret is not stored.
 type Token struct {

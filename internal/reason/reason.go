@@ -108,6 +108,13 @@ const (
 	ServerBusy         Token = "server-busy"
 )
 
+// Why the directory makes no key for an address that has none.
+const (
+	ProvisionExcluded Token = "provision-excluded"
+	ProvisionRole     Token = "provision-role-address"
+	ProvisionRate     Token = "provision-rate"
+)
+
 // All gives every token but None, in the order of docs/reasons.md. Counters
 // are made from it, so that each has its series from the start.
 func All() []Token {
@@ -133,5 +140,7 @@ func All() []Token {
 
 		RequestMalformed, TokenRequired, TokenScope, NotFound, MethodNotAllowed, NotAcceptable, CursorUnknown,
 		RequestTooLarge, MediaTypeUnknown, PrivateKeyReceived, RateLimited, ServerBusy,
+
+		ProvisionExcluded, ProvisionRole, ProvisionRate,
 	}
 }

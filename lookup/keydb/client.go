@@ -30,9 +30,11 @@ type Options struct {
 	RootCAs     *x509.CertPool // of the directory's TLS certificate; default: the system's
 	Timeout     time.Duration  // of one call, redirects and body included, default 3 s
 	FeedTimeout time.Duration  // of one page of the feed, beside what it waits for a change, default 60 s
-	Connections int            // at a time, default 16
-	MaxAnswer   int64          // bytes of an answer about one address, default 1 MiB; a batch may have 16 times that
-	MaxPage     int64          // bytes of a page of the feed, default 64 MiB
+	// ProvisionTimeout is that of Provision, which may have to make a key: default 15 s.
+	ProvisionTimeout time.Duration
+	Connections      int   // at a time, default 16
+	MaxAnswer        int64 // bytes of an answer about one address, default 1 MiB; a batch may have 16 times that
+	MaxPage          int64 // bytes of a page of the feed, default 64 MiB
 }
 
 func (o Options) withDefaults() Options {
@@ -43,6 +45,7 @@ func (o Options) withDefaults() Options {
 	}
 	set(&o.Timeout, 3*time.Second)
 	set(&o.FeedTimeout, time.Minute)
+	set(&o.ProvisionTimeout, 15*time.Second)
 	if o.Connections <= 0 {
 		o.Connections = 16
 	}
@@ -209,11 +212,15 @@ func (c *Client) Message(ctx context.Context, message io.Reader) (Learned, error
 }
 
 func (c *Client) post(ctx context.Context, path string, request any) (*http.Response, func(), error) {
+	return c.postWithin(ctx, c.opts.Timeout, path, request)
+}
+
+func (c *Client) postWithin(ctx context.Context, timeout time.Duration, path string, request any) (*http.Response, func(), error) {
 	body, err := json.Marshal(request)
 	if err != nil {
 		return nil, nil, err
 	}
-	return c.do(ctx, c.opts.Timeout, call{
+	return c.do(ctx, timeout, call{
 		method: http.MethodPost, path: path, accept: TypeJSON, kind: TypeJSON, body: bytes.NewReader(body),
 	})
 }

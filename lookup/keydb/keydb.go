@@ -25,6 +25,7 @@ const (
 	PathBatch        = "/v1/certificates:batch" // POST
 	PathMessages     = "/v1/messages"           // POST
 	PathChanges      = "/v1/changes"            // GET ?since=&limit=&wait=
+	PathKeys         = "/v1/keys"               // POST
 )
 
 // The media types of the API.
@@ -37,11 +38,14 @@ const (
 
 // Bounds that both sides know.
 const (
-	MaxBatch     = 1000             // addresses in one batch
-	MaxChanges   = 10000            // changes in one page of the feed
-	MaxLine      = 4 << 20          // bytes of one line of the feed
-	MaxPerAnswer = 100              // certificates of one address
-	MaxWait      = 60 * time.Second // that a client may let the feed wait for a change
+	MaxBatch      = 1000             // addresses in one batch
+	MaxChanges    = 10000            // changes in one page of the feed
+	MaxLine       = 4 << 20          // bytes of one line of the feed
+	MaxPerAnswer  = 100              // certificates of one address
+	MaxWait       = 60 * time.Second // that a client may let the feed wait for a change
+	MaxSecret     = 256              // bytes of the secret of a provisioning request
+	MaxReference  = 128              // bytes of one of its references
+	MaxReferences = 2                // of them
 )
 
 // Errors of reading.
