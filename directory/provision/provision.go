@@ -17,6 +17,7 @@ import (
 
 	"golang.org/x/sync/singleflight"
 
+	"sealpost/directory/ca"
 	"sealpost/directory/escrow"
 	"sealpost/directory/store"
 	"sealpost/internal/address"
@@ -36,9 +37,9 @@ type Pool interface {
 	Take(ctx context.Context) (crypto.Signer, error)
 }
 
-// An Issuer makes certificates: the DER of one for the address and the key.
+// An Issuer makes certificates; it gives the DER of one.
 type Issuer interface {
-	Issue(addr address.Address, key crypto.PublicKey, lifetime time.Duration) ([]byte, error)
+	Issue(r ca.Request) ([]byte, error)
 }
 
 // Options say who gets a key, and of what kind.
@@ -215,7 +216,7 @@ func (e *Engine) prepare(ctx context.Context, key string, n *store.NewKey) error
 	if err != nil {
 		return fmt.Errorf("provision: no key: %w", err)
 	}
-	der, err := e.opts.Issuer.Issue(n.Address, private.Public(), e.opts.Lifetime)
+	der, err := e.opts.Issuer.Issue(ca.Request{Address: n.Address, PublicKey: private.Public(), Lifetime: e.opts.Lifetime})
 	if err != nil {
 		return fmt.Errorf("provision: no certificate: %w", err)
 	}
