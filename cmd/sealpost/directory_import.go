@@ -13,6 +13,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"sealpost/directory/importer"
+	"sealpost/directory/store"
 	"sealpost/internal/reason"
 )
 
@@ -34,7 +35,7 @@ func (c directoryImportCommand) Run(ctx context.Context, s streams) error {
 	bar := newProgress(s.Err, !c.Quiet)
 	reader := importer.Reader{Stdin: s.In, Progress: bar.show}
 	opts := importer.Options{
-		Store: db, MinRSABits: cfg.Trust.MinRSABits, Supersede: c.Replace, DryRun: c.DryRun,
+		MinRSABits: cfg.Trust.MinRSABits, Supersede: c.Replace, DryRun: c.DryRun,
 		Refused: func(it importer.Item, err error) {
 			if !c.Quiet {
 				bar.clear()
@@ -42,8 +43,11 @@ func (c directoryImportCommand) Run(ctx context.Context, s streams) error {
 			}
 		},
 	}
-	report, err := importer.Run(ctx, opts, func(yield func(importer.Item) error) error { return reader.Files(c.Paths, yield) })
+	report, kept, err := c.fill(ctx, db, opts, func(yield func(importer.Item) error) error { return reader.Files(c.Paths, yield) })
 	bar.clear()
+	if err != nil && !kept {
+		return fmt.Errorf("the import was broken off, and the directory is as empty as it was: %w", err)
+	}
 	printImport(s.Out, report, c.DryRun)
 	if err != nil {
 		return fmt.Errorf("the import was broken off; what is counted above is in the directory: %w", err)
@@ -52,6 +56,26 @@ func (c directoryImportCommand) Run(ctx context.Context, s streams) error {
 		return errors.New("not everything was taken")
 	}
 	return nil
+}
+
+// fill imports. An empty directory is filled in one transaction, which is
+// several times faster; kept is false when an error has undone it.
+func (c directoryImportCommand) fill(ctx context.Context, db *store.Store, opts importer.Options, read func(func(importer.Item) error) error) (report importer.Report, kept bool, err error) {
+	if c.DryRun {
+		report, err = importer.Run(ctx, opts, read)
+		return report, true, err
+	}
+	bulk, err := db.Bulk(ctx)
+	if err != nil {
+		return report, false, err
+	}
+	opts.Store = bulk
+	report, err = importer.Run(ctx, opts, read)
+	kept = !bulk.Pending()
+	if err == nil {
+		err = bulk.Commit(ctx)
+	}
+	return report, kept || err == nil, errors.Join(err, bulk.Close())
 }
 
 func printImport(w io.Writer, r importer.Report, dry bool) {

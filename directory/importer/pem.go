@@ -15,6 +15,7 @@ import (
 // over, as RFC 7468 section 2 wants it.
 func readPEM(where string, br *bufio.Reader, whose []address.Address, yield func(Item) error) error {
 	in := &lines{r: br}
+	size := 0 // of the last block: the next one has about as much
 	for {
 		line, err := in.next()
 		switch {
@@ -26,19 +27,20 @@ func readPEM(where string, br *bufio.Reader, whose []address.Address, yield func
 			continue
 		}
 		first := in.n
-		block, err := readBlock(in, line)
+		block, err := readBlock(in, line, size)
 		if err != nil {
 			return yield(Item{Where: at(where, first), Err: err})
 		}
+		size = len(block)
 		if err := several(at(where, first), block, whose, yield); err != nil {
 			return err
 		}
 	}
 }
 
-// readBlock reads up to the line that ends a block.
-func readBlock(in *lines, first []byte) ([]byte, error) {
-	block := append(append([]byte(nil), first...), '\n')
+// readBlock reads up to the line that ends a block, of about so many bytes.
+func readBlock(in *lines, first []byte, size int) ([]byte, error) {
+	block := append(append(make([]byte, 0, min(size, 4096)+64), first...), '\n')
 	for {
 		line, err := in.next()
 		switch {

@@ -5,6 +5,7 @@ package importer
 import (
 	"bufio"
 	"bytes"
+	"encoding/base64"
 	"errors"
 	"fmt"
 	"io"
@@ -17,12 +18,60 @@ import (
 	"sealpost/internal/certificate"
 )
 
-// An Item is one certificate of a file, or why there is none at that place.
+// An Item is one certificate of a file, or why there is none at that place; or
+// a piece of a file whose certificates Each reads.
 type Item struct {
 	Where     string                   // the file, with the line or the entry where there is one
 	Cert      *certificate.Certificate // nil when Err says why
 	Addresses []address.Address        // whose it is, as the file says; none: as the certificate says
 	Err       error
+
+	piece []byte // not read yet: finding the pieces is quick, reading them is work for all processors
+}
+
+// Each gives the certificates of a piece, and what cannot be read of it; an Item
+// that is no piece is given as it is.
+func (it Item) Each(yield func(Item)) {
+	if it.piece == nil {
+		yield(it)
+		return
+	}
+	data := it.piece
+	it.piece = nil
+	if cert := plainPEM(data); cert != nil {
+		it.Cert = cert
+		yield(it)
+		return
+	}
+	certs, err := certificate.ParseAll(data)
+	for _, c := range certs {
+		it.Cert = c
+		yield(it)
+	}
+	if err != nil {
+		it.Cert, it.Err = nil, err
+		yield(it)
+	}
+}
+
+// plainPEM reads one block as everybody writes it, which certificate.ParseAll
+// does too, but has to look for more; nil when it is anything else.
+func plainPEM(data []byte) *certificate.Certificate {
+	body, begins := bytes.CutPrefix(data, []byte("-----BEGIN CERTIFICATE-----\n"))
+	body, ends := bytes.CutSuffix(body, []byte("\n-----END CERTIFICATE-----\n"))
+	if !begins || !ends {
+		return nil
+	}
+	der := make([]byte, base64.StdEncoding.DecodedLen(len(body)))
+	n, err := base64.StdEncoding.Decode(der, body)
+	if err != nil {
+		return nil
+	}
+	cert, err := certificate.Parse(der[:n:n])
+	if err != nil {
+		return nil // ParseAll has the words for it
+	}
+	return cert
 }
 
 // A Reader goes over files. Progress, when it is set, is told how many bytes
@@ -40,8 +89,9 @@ const maxWhole = 64 << 20
 
 var errWholeTooLarge = errors.New("is larger than 64 MiB and neither PEM, LDIF nor CSV")
 
-// Files reads files and, with everything below them, folders. It stops with
-// the error of yield; what cannot be read is an Item with an error.
+// Files goes over files and, with everything below them, folders, and gives
+// their pieces. It stops with the error of yield; what cannot be read is an Item
+// with an error.
 func (r *Reader) Files(paths []string, yield func(Item) error) error {
 	for _, p := range paths {
 		r.total += size(p)
@@ -128,18 +178,12 @@ func (r *Reader) whole(where string, in io.Reader, whose []address.Address, yiel
 	return several(where, data, whose, yield)
 }
 
-// several yields the certificates of one piece of a file.
+// several yields one piece of a file, which may have several certificates.
 func several(where string, data []byte, whose []address.Address, yield func(Item) error) error {
-	certs, err := certificate.ParseAll(data)
-	for _, c := range certs {
-		if err := yield(Item{Where: where, Cert: c, Addresses: whose}); err != nil {
-			return err
-		}
+	if len(data) == 0 {
+		return yield(Item{Where: where, Err: certificate.ErrNone})
 	}
-	if err != nil {
-		return yield(Item{Where: where, Err: err})
-	}
-	return nil
+	return yield(Item{Where: where, Addresses: whose, piece: data})
 }
 
 // plain leaves out the path, which Item.Where has.

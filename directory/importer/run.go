@@ -39,9 +39,10 @@ type Report struct {
 // batch is how many certificates are written at once.
 const batch = 2000
 
-// Run reads with read, which is a call of Reader.Files, judges on all
-// processors, and writes in batches. An error of the store, or the end of ctx,
-// ends it; the report tells what was written until then.
+// Run goes over files with read, which is a call of Reader.Files, reads and
+// judges certificates on all processors, and writes in batches. An error of the
+// store, or the end of ctx, ends it; the report tells what was handed to the
+// store until then.
 func Run(ctx context.Context, opts Options, read func(yield func(Item) error) error) (Report, error) {
 	if opts.Origin == "" {
 		opts.Origin = store.OriginImport
@@ -50,7 +51,7 @@ func Run(ctx context.Context, opts Options, read func(yield func(Item) error) er
 	defer cancel(nil)
 	r := &run{opts: opts, report: Report{Refused: map[reason.Token]int{}}, stop: cancel}
 	items := make(chan []Item, 4)
-	judged := make(chan store.New, batch)
+	judged := make(chan []store.New, 4)
 	var judges, writer sync.WaitGroup
 	for range runtime.GOMAXPROCS(0) {
 		j, err := newJudge(opts.MinRSABits, opts.Clock)
@@ -79,22 +80,26 @@ type run struct {
 	report Report
 }
 
-// handful is how many items go to a judge at once.
-const handful = 64
+// Up to so many items go to a judge at once, and about so many bytes.
+const (
+	handful      = 64
+	handfulBytes = 1 << 20
+)
 
 func (r *run) read(ctx context.Context, read func(func(Item) error) error, items chan<- []Item) error {
-	some := make([]Item, 0, handful)
+	some, size := make([]Item, 0, handful), 0
 	give := func() error {
 		select {
 		case items <- some:
-			some = make([]Item, 0, handful)
+			some, size = make([]Item, 0, handful), 0
 			return nil
 		case <-ctx.Done():
 			return context.Cause(ctx)
 		}
 	}
 	err := read(func(it Item) error {
-		if some = append(some, it); len(some) == handful {
+		size += len(it.piece)
+		if some = append(some, it); len(some) == handful || size >= handfulBytes {
 			return give()
 		}
 		return nil
@@ -105,21 +110,24 @@ func (r *run) read(ctx context.Context, read func(func(Item) error) error, items
 	return give()
 }
 
-func (r *run) judge(ctx context.Context, j *judge, items <-chan []Item, judged chan<- store.New) {
+func (r *run) judge(ctx context.Context, j *judge, items <-chan []Item, judged chan<- []store.New) {
 	for some := range items {
+		good := make([]store.New, 0, len(some))
 		for _, it := range some {
-			err := it.Err
-			if err == nil {
-				it.Addresses, err = j.addresses(ctx, it.Cert, it.Addresses)
-			}
-			if err != nil {
-				r.refuse(it, err)
-				continue
-			}
-			select {
-			case judged <- store.New{Cert: it.Cert, Addresses: it.Addresses, Origin: r.opts.Origin, Supersede: r.opts.Supersede}:
-			case <-ctx.Done():
-			}
+			it.Each(func(it Item) {
+				if it.Err == nil {
+					it.Addresses, it.Err = j.addresses(ctx, it.Cert, it.Addresses)
+				}
+				if it.Err != nil {
+					r.refuse(it, it.Err)
+					return
+				}
+				good = append(good, store.New{Cert: it.Cert, Addresses: it.Addresses, Origin: r.opts.Origin, Supersede: r.opts.Supersede})
+			})
+		}
+		select {
+		case judged <- good:
+		case <-ctx.Done():
 		}
 	}
 }
@@ -136,12 +144,12 @@ func (r *run) refuse(it Item, err error) {
 	}
 }
 
-func (r *run) write(ctx context.Context, judged <-chan store.New) {
-	some := make([]store.New, 0, batch)
-	for n := range judged {
-		if some = append(some, n); len(some) == batch {
-			r.add(ctx, some)
-			some = some[:0]
+func (r *run) write(ctx context.Context, judged <-chan []store.New) {
+	some := make([]store.New, 0, batch+handful)
+	for good := range judged {
+		if some = append(some, good...); len(some) >= batch {
+			r.add(ctx, some[:batch])
+			some = some[:copy(some, some[batch:])]
 		}
 	}
 	r.add(ctx, some)

@@ -92,6 +92,10 @@ func (b *Bulk) Commit(ctx context.Context) error {
 	return nil
 }
 
+// Pending reports whether what was added is not in the directory before Commit:
+// the directory was empty, and still is.
+func (b *Bulk) Pending() bool { return b.load != nil }
+
 // Close ends an import; without Commit before it, what was added into an empty
 // directory is gone.
 func (b *Bulk) Close() error {

@@ -83,6 +83,9 @@ func TestBulkGivenUp(t *testing.T) {
 	if _, err := bulk.Add(t.Context(), []store.New{{Cert: w.cert(t, anna), Origin: store.OriginImport}}); err != nil {
 		t.Fatal(err)
 	}
+	if !bulk.Pending() {
+		t.Error("it is in the directory already")
+	}
 	if err := bulk.Close(); err != nil {
 		t.Fatal(err)
 	}
@@ -98,7 +101,7 @@ func TestBulkGivenUp(t *testing.T) {
 	if bulk, err = s.Bulk(t.Context()); err != nil {
 		t.Fatal(err)
 	}
-	if a, err := bulk.Add(t.Context(), []store.New{{Cert: c, Origin: store.OriginImport}}); err != nil || !a[0].Known {
+	if a, err := bulk.Add(t.Context(), []store.New{{Cert: c, Origin: store.OriginImport}}); err != nil || !a[0].Known || bulk.Pending() {
 		t.Errorf("%+v, %v", a, err)
 	}
 }

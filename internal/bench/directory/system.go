@@ -128,6 +128,7 @@ modulepath /usr/lib/ldap
 moduleload back_mdb
 sizelimit unlimited
 threads 4
+loglevel 0
 database mdb
 suffix "` + keyload.Suffix + `"
 directory $DIR/db
