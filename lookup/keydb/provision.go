@@ -3,6 +3,7 @@ package keydb
 import (
 	"context"
 	"fmt"
+	"net/http"
 
 	"sealpost/internal/address"
 	"sealpost/internal/reason"
@@ -42,29 +43,29 @@ var refusals = map[reason.Token]bool{
 func (p *Problem) IsRefusal() bool { return refusals[p.Reason] }
 
 // Provision asks for the certificates of an address, and has the directory make a
-// key for it when it has none. The answer has at least one certificate. What the
-// directory refuses is a *Problem (see IsRefusal). It needs a token with the
-// scope provision.
-func (c *Client) Provision(ctx context.Context, r ProvisionRequest) (Answer, error) {
+// key for it when it has none; created tells that it was made now. The answer has
+// at least one certificate. What the directory refuses is a *Problem (see
+// IsRefusal). It needs a token with the scope provision.
+func (c *Client) Provision(ctx context.Context, r ProvisionRequest) (a Answer, created bool, err error) {
 	addr, err := address.Parse(r.Address)
 	if err != nil {
-		return Answer{}, err
+		return Answer{}, false, err
 	}
 	resp, done, err := c.postWithin(ctx, c.opts.ProvisionTimeout, PathKeys, r)
 	if err != nil {
-		return Answer{}, err
+		return Answer{}, false, err
 	}
 	defer done()
 	body, err := readJSON(resp, c.opts.MaxAnswer)
 	if err != nil {
-		return Answer{}, err
+		return Answer{}, false, err
 	}
-	a, err := ReadAnswer(body, addr)
+	a, err = ReadAnswer(body, addr)
 	if err == nil && len(a.Certificates) == 0 {
 		err = fmt.Errorf("%w: it has no certificate for %s", ErrFormat, addr)
 	}
 	if err != nil {
-		return Answer{}, err
+		return Answer{}, false, err
 	}
-	return a, nil
+	return a, resp.StatusCode == http.StatusCreated, nil
 }
