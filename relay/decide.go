@@ -25,6 +25,9 @@ const (
 	Refused  Action = "refused"
 	Deferred Action = "deferred"
 	Held     Action = "held" // waits, sealed at rest, for a certificate
+	// Provision: the directory will be asked to make a key once the header is
+	// known. The decision that follows from its answer takes this one's place.
+	Provision Action = "provision"
 )
 
 // A Decision is what one rule means for one recipient.
@@ -36,12 +39,13 @@ type Decision struct {
 	Cipher       cms.Cipher                 // Sealed
 	Instead      address.Address            // Sealed: whose certificates these are, when not the recipient's own
 	Clearance    policy.Clearance           // Passed
-	Err          *reply.Error               // Refused, Deferred: the answer to the client
+	Err          *reply.Error               // Refused, Deferred: the answer to the client. Held: why it is, if not by the rule
+	Provisioned  string                     // Sealed: "created" or "known" when the directory was asked for a key
 }
 
 // Accepts reports whether the recipient's copy can go out, now or later.
 func (d Decision) Accepts() bool {
-	return d.Action == Sealed || d.Action == Passed || d.Action == Held
+	return d.Action == Sealed || d.Action == Passed || d.Action == Held || d.Action == Provision
 }
 
 // A Verdict is what is known of one recipient at RCPT: one decision for each
@@ -127,8 +131,11 @@ func (d *Decider) apply(r *policy.Rule, to address.Address, answer lookup.Answer
 		if c, ok := r.Clear(true); ok {
 			return Decision{Rule: r, Action: Passed, Clearance: c}
 		}
-		if r.NoKey == policy.Hold {
+		switch r.NoKey {
+		case policy.Hold:
 			return Decision{Rule: r, Action: Held}
+		case policy.Provision:
+			return Decision{Rule: r, Action: Provision}
 		}
 		return Decision{Rule: r, Action: Refused, Err: errNoCertificate(to, answer)}
 	default: // never "no key": a lookup that failed says nothing about the recipient
@@ -219,6 +226,8 @@ func (d Decision) Describe() string {
 		return fmt.Sprintf("sealed with %s to %d certificate(s)", d.Cipher, len(d.Certificates))
 	case Held:
 		return "held until there is a certificate"
+	case Provision:
+		return "sealed to a key that the directory makes"
 	case Passed:
 		return fmt.Sprintf("passed in the clear, allowed by rule %q", d.Clearance.Rule())
 	default:

@@ -145,7 +145,7 @@ func (c *courtroom) step(t *rapid.T, anna string) {
 		rule := policy.Rule{
 			Name:    "rule",
 			Encrypt: rapid.SampledFrom([]policy.Encrypt{policy.Always, policy.Always, policy.Never}).Draw(t, "encrypt"),
-			NoKey:   rapid.SampledFrom([]policy.NoKey{policy.Reject, policy.Hold, policy.Plaintext, policy.Plaintext}).Draw(t, "no_key"),
+			NoKey:   rapid.SampledFrom([]policy.NoKey{policy.Reject, policy.Hold, policy.Provision, policy.Plaintext, policy.Plaintext}).Draw(t, "no_key"),
 		}
 		c.decide(t, to, rule)
 	}
@@ -178,6 +178,9 @@ func (c *courtroom) decide(t *rapid.T, to address.Address, rule policy.Rule) {
 		t.Fatal("passed in the clear, although not every source said that there is none")
 	case c.denied.IsZero() || c.now.Sub(c.denied) >= 5*time.Minute:
 		t.Fatalf("passed in the clear, on the word of %v", c.denied)
+	}
+	if decision.Action == relay.Provision && (rule.NoKey != policy.Provision || waited && !all) {
+		t.Fatal("a key is asked for, although not every source said that there is none")
 	}
 	if decision.Action == relay.Sealed && len(decision.Keys) == 0 {
 		t.Fatal("sealed to nobody")

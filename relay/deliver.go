@@ -39,7 +39,13 @@ func (r *Relay) Resolve(ctx context.Context, it queue.Item) (queue.Release, erro
 		return nil, err
 	}
 	from := Sender{Address: it.Message.From, Listener: it.Message.Listener, Client: it.Message.Remote}
-	decision := r.settings.Load().Decider.Decide(ctx, from, it.Copy.To).AtData(fields{m.Header})
+	settings := r.settings.Load()
+	decision := settings.Decider.Decide(ctx, from, it.Copy.To).AtData(fields{m.Header})
+	if decision.Action == Provision {
+		if decision, err = r.resolveProvision(ctx, settings, decision.Rule, it, m.Header); err != nil {
+			return nil, err
+		}
+	}
 	switch {
 	case decision.Action == Sealed:
 		return decision, nil

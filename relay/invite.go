@@ -6,6 +6,7 @@ import (
 	"io"
 
 	"sealpost/relay/dsn"
+	"sealpost/relay/policy"
 	"sealpost/relay/queue"
 	"sealpost/relay/spill"
 	"sealpost/relay/upstream"
@@ -20,7 +21,7 @@ func (m *message) invitations(kept []*recipient) []queue.Entry {
 	}
 	var out []queue.Entry
 	for _, r := range kept {
-		if !m.waitsForKey(r) {
+		if !m.waitsForKey(r) || r.decision.Rule.NoKey == policy.Provision { // the directory writes to them
 			continue
 		}
 		w := dsn.Waiting{

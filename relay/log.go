@@ -64,7 +64,7 @@ func (t *transaction) logRecipient(r *recipient, m *message) {
 	}
 	if r.decision.Action == Sealed && !r.asIs {
 		l.certificate, l.cipher = fingerprints(r.decision.Certificates), r.decision.Cipher.String()
-		l.instead = r.decision.Instead
+		l.instead, l.provisioned = r.decision.Instead, r.decision.Provisioned
 	}
 	if r.kept {
 		l.err = r.why

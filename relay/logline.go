@@ -26,6 +26,7 @@ type logLine struct {
 	asIs        bool
 	certificate string
 	cipher      string
+	provisioned string          // created or known
 	instead     address.Address // whose certificate it is, when not that of to
 	err         *reply.Error
 	attempts    int       // out of the queue, this one included
@@ -49,6 +50,9 @@ func (l logLine) write(log *slog.Logger, now time.Time) {
 	}
 	if l.cipher != "" {
 		attrs = append(attrs, slog.String("certificate", l.certificate), slog.String("cipher", l.cipher))
+	}
+	if l.provisioned != "" {
+		attrs = append(attrs, slog.String("provisioned", l.provisioned))
 	}
 	if !l.instead.IsNull() {
 		attrs = append(attrs, slog.String("certificate_of", "<"+l.instead.String()+">"))

@@ -23,7 +23,8 @@ type message struct {
 	start    time.Time
 	received time.Time // end of data
 	size     int64
-	header   *smime.Header
+	header   *smime.Header    // without the fields that are for us
+	extras   ProvisionRequest // what those fields said
 	trace    []byte
 	asIs     *smime.Protected // not nil: the content came encrypted
 	raw      *spill.Spill     // the message as it came, where some copy needs it
@@ -42,7 +43,13 @@ func (m *message) process(ctx context.Context, content io.Reader) error {
 	if err != nil {
 		return readError(err)
 	}
-	m.header, m.size = msg.Header, counted.n
+	extra, refusal := extras(msg.Header)
+	msg.Header = msg.Header.Without(OwnField)
+	m.header, m.size, m.extras = msg.Header, counted.n, extra
+	m.extras.Sender = author(m.header, m.mail.From)
+	if refusal != nil {
+		return refusal
+	}
 	m.trace = received(m.client, m.relay.hostname, m.id, m.arrived)
 	if loops(msg.Header, m.relay.hostname) {
 		return reply.Errorf(554, reply.Enhanced{5, 4, 6}, reason.MailLoop, "Mail loop: too many hops")
@@ -50,7 +57,7 @@ func (m *message) process(ctx context.Context, content io.Reader) error {
 	if err := m.decide(); err != nil {
 		return err
 	}
-	if err := m.take(msg); err != nil {
+	if err := m.take(ctx, msg); err != nil {
 		return readError(err)
 	}
 	m.received, m.size = m.relay.now(), counted.n
@@ -63,14 +70,21 @@ func (m *message) process(ctx context.Context, content io.Reader) error {
 // now refuses the message: nothing has been sent yet, and one reply cannot say
 // two things. On LMTP only that recipient is refused.
 func (m *message) decide() error {
-	var refusal *recipient
 	for _, r := range m.rcpts {
 		r.decision = r.verdict.AtData(fields{m.header})
-		if r.decision.Accepts() {
-			continue
+		if !r.decision.Accepts() {
+			r.err = r.decision.Err
 		}
-		r.err = r.decision.Err
-		if refusal == nil || refusal.err.Reply.Permanent() && r.err.Reply.Temporary() {
+	}
+	return m.refusal(m.rcpts)
+}
+
+// refusal makes the refusal of one of these recipients that of all; nil when
+// none was refused, and on LMTP.
+func (m *message) refusal(of []*recipient) error {
+	var refusal *recipient
+	for _, r := range of {
+		if r.err != nil && (refusal == nil || refusal.err.Reply.Permanent() && r.err.Reply.Temporary()) {
 			refusal = r
 		}
 	}
@@ -88,14 +102,17 @@ func (m *message) decide() error {
 }
 
 // take reads the body to its end into the forms that the copies need.
-func (m *message) take(msg *smime.Message) error {
+func (m *message) take(ctx context.Context, msg *smime.Message) error {
 	m.gather(msg)
 	if smime.Claims(msg.Header) != smime.None {
 		protected, err := m.prove(msg)
 		if protected || err != nil {
 			return err
 		}
-		return m.seal(&smime.Message{Header: msg.Header, Body: m.rawBody()})
+		msg = &smime.Message{Header: msg.Header, Body: m.rawBody()}
+	}
+	if err := m.provision(ctx); err != nil {
+		return err
 	}
 	return m.seal(msg)
 }

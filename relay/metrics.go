@@ -19,6 +19,8 @@ type Metrics struct {
 	delays     *prometheus.HistogramVec
 	bytes      prometheus.Counter
 	upstream   *prometheus.CounterVec
+	keys       *prometheus.CounterVec
+	noKeys     *prometheus.CounterVec
 	attempts   *prometheus.CounterVec
 }
 
@@ -40,14 +42,23 @@ func NewMetrics(reg prometheus.Registerer) *Metrics {
 			Namespace: "sealpost", Name: "received_bytes_total", Help: "Message content taken from clients.",
 		}),
 		upstream: counter("upstream_failures_total", "Copies that upstream did not take.", "upstream", "dsn"),
+		keys:     counter("provisioned_total", "Keys that the directory was asked for and gave: made then, or known to it already.", "result"),
+		noKeys: counter("provision_failures_total", "Keys that the directory was asked for and did not give, by reason (see docs/reasons.md).",
+			"reason"),
 		attempts: counter("queue_attempts_total", "Attempts for what waits in the queue, by how they ended.", "result"),
 	}
-	reg.MustRegister(m.messages, m.recipients, m.clear, m.refusals, m.delays, m.bytes, m.upstream, m.attempts)
+	reg.MustRegister(m.messages, m.recipients, m.clear, m.refusals, m.delays, m.bytes, m.upstream, m.keys, m.noKeys, m.attempts)
 	for _, token := range reason.All() {
 		m.refusals.WithLabelValues(string(token))
 	}
 	for _, result := range []string{"taken", "deferred", "refused"} {
 		m.messages.WithLabelValues(result)
+	}
+	for _, result := range []string{"created", "known"} {
+		m.keys.WithLabelValues(result)
+	}
+	for _, token := range []reason.Token{reason.ProvisionUnavailable, reason.ProvisionExcluded, reason.ProvisionRole, reason.ProvisionRate} {
+		m.noKeys.WithLabelValues(string(token))
 	}
 	for result := range words {
 		m.attempts.WithLabelValues(string(result))
@@ -136,6 +147,17 @@ func (m *Metrics) failure(r *recipient) {
 	}
 	if r.outcome != nil && err != nil {
 		m.upstreamFailed(r.outcome, err)
+	}
+}
+
+// provisioned counts what asking the directory for a key came to.
+func (m *Metrics) provisioned(d Decision) {
+	switch {
+	case m == nil:
+	case d.Err != nil:
+		m.noKeys.WithLabelValues(string(d.Err.Reason)).Inc()
+	default:
+		m.keys.WithLabelValues(d.Provisioned).Inc()
 	}
 }
 

@@ -35,7 +35,9 @@ type Settings struct {
 	Gather   map[string]bool           // by listener: whether certificates are learned from signed mail
 	Drop     []string                  // header fields that do not survive sealing; nil: smime's list
 	Limits   smime.Limits
-	Waiting  *Waiting // nil: nothing waits here, what upstream does not take stays with the client
+	// Provisioner has keys made for `no_key: provision`; nil: nobody does.
+	Provisioner Provisioner
+	Waiting     *Waiting // nil: nothing waits here, what upstream does not take stays with the client
 }
 
 // Options make a Relay.

@@ -2,6 +2,7 @@ package relay
 
 import (
 	"context"
+	"encoding/json"
 	"fmt"
 	"io"
 	"time"
@@ -99,7 +100,7 @@ func (m *message) settle(keep, failed []*recipient, err error) {
 	for _, r := range append(keep, failed...) {
 		r.kept, r.why, r.err = true, r.err, nil
 		if m.waitsForKey(r) {
-			r.why = nil
+			r.why = r.decision.Err
 		}
 	}
 }
@@ -155,18 +156,23 @@ func (m *message) record(kind queue.Kind, n int) queue.Message {
 	if n > 0 {
 		id = fmt.Sprintf("%s.%d", m.id, n+1)
 	}
-	return queue.Message{
+	out := queue.Message{
 		ID: id, Kind: kind, From: m.mail.From, Arrived: m.received, Size: m.size, MessageID: m.messageID(),
 		Client: origin(m.client), Listener: m.client.Listener, Remote: m.client.Remote.Addr().Unmap(),
 		Ret: m.mail.Ret, EnvID: m.mail.EnvID, Body: string(m.mail.Body), UTF8: m.mail.UTF8,
 		RequireTLS: m.mail.RequireTLS, Header: []byte(m.header.Raw()),
 	}
+	if kind == queue.Held {
+		out.Extras, _ = json.Marshal(m.extras) // texts only: it cannot fail
+	}
+	return out
 }
 
 func (m *message) copyOf(r *recipient, kind queue.Kind) (queue.Copy, error) {
 	c := queue.Copy{To: r.rcpt.To, Notify: r.rcpt.Notify, ORcpt: r.rcpt.ORcpt, Rule: ruleName(r.decision)}
-	if kind != queue.Held {
-		c.Said = r.err
+	c.Said = r.err
+	if kind == queue.Held {
+		c.Said = r.decision.Err
 	}
 	if kind != queue.Sealed {
 		return c, nil

@@ -29,6 +29,7 @@ const (
 	CertificateSuperseded  Token = "certificate-superseded"
 	CertificateNotPinned   Token = "certificate-not-pinned"
 	LookupUnavailable      Token = "lookup-unavailable"
+	ProvisionUnavailable   Token = "provision-unavailable"
 )
 
 // Why a client or a message is refused at the door.
@@ -122,7 +123,7 @@ func All() []Token {
 		NoCertificate, CertificateExpired, CertificateNotYetValid, CertificateAddress, CertificateUsage,
 		CertificateUntrusted, CertificateWeakKey, CertificateKeyKind, CertificateUnreadable,
 		CertificateUnverified, CertificateCA, CertificateRevoked, RevocationUnknown, CertificateKeyChanged,
-		CertificateSuperseded, CertificateNotPinned, LookupUnavailable,
+		CertificateSuperseded, CertificateNotPinned, LookupUnavailable, ProvisionUnavailable,
 
 		RelayDenied, AuthFailed, AuthNeedsTLS, TLSRequired, AddressInvalid, AddressRouting,
 		MessageTooLarge, TooManyRecipients, TooManyClients, TooManyErrors, ClientTimeout, ClientGone,

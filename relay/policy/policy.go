@@ -27,6 +27,7 @@ const (
 	Reject    NoKey = iota
 	Plaintext       // goes on in the clear
 	Hold            // waits, sealed at rest, until there is a certificate
+	Provision       // the directory makes a key
 )
 
 // A HeaderMatch wants one header field of the message to match a glob.
@@ -85,6 +86,25 @@ func (p *Policy) Candidates(q Request) []*Rule {
 		}
 		out = append(out, r)
 		if r.Header == nil {
+			break
+		}
+	}
+	return out
+}
+
+// Provisions names the rules that have a key made for the recipient, if one of
+// them decides: that depends on who sends.
+func (p *Policy) Provisions(recipient address.Address) []string {
+	var out []string
+	for i := range p.rules {
+		r := &p.rules[i]
+		if !matchAddress(r.Recipient, recipient) {
+			continue
+		}
+		if r.Encrypt == Always && r.NoKey == Provision {
+			out = append(out, r.label())
+		}
+		if r.Sender == "" && r.Listener == "" && len(r.Client) == 0 && r.Header == nil {
 			break
 		}
 	}

@@ -120,6 +120,22 @@ func TestClearance(t *testing.T) {
 	}
 }
 
+func TestProvisions(t *testing.T) {
+	p := New([]Rule{
+		{Name: "one", Recipient: "*@example.org", Sender: "*@bank.example", NoKey: Provision},
+		{Name: "other domain", Recipient: "*@example.net", NoKey: Provision},
+		{Name: "clear", Recipient: "*@example.org", Listener: "x", NoKey: Provision, Encrypt: Never},
+		{Name: "two", NoKey: Provision},
+		{Name: "unreachable", NoKey: Provision},
+	})
+	if got := strings.Join(p.Provisions(addr(t, "anna@example.org")), " "); got != "one two" {
+		t.Errorf("%s", got)
+	}
+	if got := New([]Rule{{Name: "a"}}).Provisions(addr(t, "anna@example.org")); got != nil {
+		t.Errorf("%v", got)
+	}
+}
+
 // Glob is compared with the regular expression that says the same.
 func FuzzGlob(f *testing.F) {
 	f.Add("*@*.example", "anna@mail.example")

@@ -59,6 +59,9 @@ type Message struct {
 	RequireTLS bool       `json:"requiretls,omitempty"`
 	// Header is what a report may return: it was never secret.
 	Header []byte `json:"header,omitempty"`
+	// Extras are, for a Held message, what its Resolver needs beside the header;
+	// the queue only carries them. They may be secret: nothing shows them.
+	Extras json.RawMessage `json:"extras,omitempty"`
 }
 
 // A Copy is one recipient's copy of a message.
