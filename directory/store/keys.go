@@ -94,15 +94,17 @@ func (s *Store) Provision(ctx context.Context, n NewKey) (Provisioned, error) {
 		if err := b.loadFor(ctx, entries); err != nil {
 			return err
 		}
-		added := b.enter(&entries[0])
-		if added.Known || added.Status != StatusActive {
-			return fmt.Errorf("a certificate that was just issued is stored already, as %s", added.Status)
+		if added := b.enter(&entries[0]); added.Known {
+			return fmt.Errorf("a certificate that was just issued is stored already: %x", added.Fingerprint)
 		}
-		p.Created, p.Certificates = true, []Certificate{b.byFingerprint[added.Fingerprint].Certificate}
+		p.Created = true
 		return b.keepKey(ctx, &n, key)
 	})
 	if err != nil {
 		return Provisioned{}, err
+	}
+	if p.Created {
+		p.Certificates = []Certificate{entries[0].Certificate}
 	}
 	return p, nil
 }

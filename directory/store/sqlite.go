@@ -87,6 +87,7 @@ func (e *sqliteEngine) open() (*sqliteConn, error) {
 		fmt.Sprintf("mmap_size = %d", mmapSize),
 		"cache_size = -32768", // KiB, each connection
 		"temp_store = MEMORY",
+		"secure_delete = FAST", // a deleted key is overwritten
 	)
 }
 
