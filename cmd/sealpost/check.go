@@ -18,7 +18,7 @@ func (c checkCommand) Run(ctx context.Context, s streams) error {
 	if err != nil {
 		return configError(err)
 	}
-	r, err := openRooms(cfg, slog.New(slog.DiscardHandler))
+	r, err := (&rooms{probing: c.Probe}).opened(cfg, slog.New(slog.DiscardHandler))
 	if err != nil {
 		return usageError{fmt.Errorf("%s: %w", c.Config, err)}
 	}

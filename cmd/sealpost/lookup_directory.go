@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io"
 	"io/fs"
 	"log/slog"
 	"os"
@@ -43,6 +44,7 @@ func (r *rooms) openDirectorySource(s *config.Source, log *slog.Logger) (lookup.
 	var shared *sharedMirror
 	switch {
 	case s.Mirror == "":
+	case r.probing:
 	case r.mirrors != nil:
 		if shared, err = r.mirrors.take(string(s.Mirror), log); err != nil {
 			return nil, err
@@ -61,10 +63,35 @@ func (r *rooms) openDirectorySource(s *config.Source, log *slog.Logger) (lookup.
 		return nil, err
 	}
 	r.closers = append(r.closers, source.Close)
+	if s.Mirror != "" && r.probing {
+		r.feeds = append(r.feeds, probedFeed{s.Name, source.Client()})
+	}
 	if shared != nil {
 		r.mirrored = append(r.mirrored, mirroredSource{s.Name, shared, source.Client()})
 	}
 	return source, nil
+}
+
+// A probedFeed is what a mirror would follow.
+type probedFeed struct {
+	source string
+	client *keydb.Client
+}
+
+// probeFeeds asks for changes as a mirror does: a token may be good for lookups
+// and not for those.
+func (r *rooms) probeFeeds(ctx context.Context, w io.Writer) bool {
+	ok := true
+	for _, f := range r.feeds {
+		page, err := f.client.Changes(ctx, "", 1, 0)
+		if err != nil {
+			ok = false
+			fmt.Fprintf(w, "source %s: FAILED to follow changes: %v\n", f.source, err)
+			continue
+		}
+		fmt.Fprintf(w, "source %s: changes can be followed (%d)\n", f.source, page.Sequence)
+	}
+	return ok
 }
 
 // openOwnDirectory is the directory of the same configuration: a server asks the

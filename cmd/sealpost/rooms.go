@@ -27,12 +27,14 @@ import (
 // new ones and retires the old.
 type rooms struct {
 	serving   bool                 // not for one command only
+	probing   bool                 // directories are asked themselves, whatever their mirrors know
 	cacheFile *lookup.CacheFile    // the server's; nil: there is none
 	known     *lookup.KeyFile      // the server's; nil: there is none
 	directory *directory.Directory // the server's; nil: there is none
 	mirrors   *mirrors             // the server's; nil for a command
 	mirrored  []mirroredSource
-	blind     error // why a command cannot see what keys are known
+	feeds     []probedFeed // of directories with mirrors, while probing
+	blind     error        // why a command cannot see what keys are known
 	cfg       *config.Config
 	keyring   *lookup.Keyring
 	settings  *relay.Settings
@@ -184,6 +186,7 @@ func (r *rooms) probe(ctx context.Context, w io.Writer) error {
 		}
 		fmt.Fprintf(w, "source %s: ok (%s, %d ms)\n", asked.Source, asked.Outcome, asked.Took.Milliseconds())
 	}
+	ok = r.probeFeeds(ctx, w) && ok
 	if !ok {
 		return errProbe
 	}

@@ -112,7 +112,12 @@ func (s *Store) Stats(ctx context.Context) (Stats, error) {
 		stats.Sequence = uint64(seq)
 		return err
 	})
+	if err != nil {
+		return stats, err
+	}
+	ctx, cancel, err := s.alive(ctx, s.opts.Timeout)
 	if err == nil {
+		defer cancel()
 		stats.Bytes, err = s.engine.size(ctx)
 	}
 	return stats, err

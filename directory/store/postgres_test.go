@@ -28,6 +28,7 @@ func tryAll(t *testing.T, w *world, s *store.Store) {
 	c := w.cert(t, bob)
 	for name, call := range map[string]func() error{
 		"Lookup":  func() error { _, err := s.Lookup(context.Background(), []string{anna}); return err },
+		"Stats":   func() error { _, err := s.Stats(context.Background()); return err },
 		"Changes": func() error { _, err := s.Changes(context.Background(), 0, 10); return err },
 		"Add": func() error {
 			_, err := s.Add(context.Background(), []store.New{{Cert: c, Origin: store.OriginAPI}})
