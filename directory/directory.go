@@ -32,6 +32,10 @@ type Options struct {
 	// Index is the file of the read index. Without one, every lookup goes to the
 	// database.
 	Index string
+	// Changed, if not nil, is told which addresses have changed, so that who
+	// remembers answers can forget them; nil: any may have. It is called when
+	// lookups give the new, and only where there is an index.
+	Changed func(addresses []string)
 	// Harvester reads signed messages; nil: nothing is learned from mail.
 	Harvester api.Harvester
 	// API says what is allowed; its Store, Finder, Harvester and Page are set here.
@@ -80,7 +84,7 @@ func (d *Directory) open(ctx context.Context) (err error) {
 	}
 	var beside api.Index
 	if d.opts.Index != "" {
-		if d.index, err = mirror.Open(mirror.Options{File: d.opts.Index, Log: d.opts.Log, Clock: d.opts.Clock}); err != nil {
+		if d.index, err = mirror.Open(mirror.Options{File: d.opts.Index, Changed: d.opts.Changed, Log: d.opts.Log, Clock: d.opts.Clock}); err != nil {
 			return fmt.Errorf("the directory's index %s: %w", d.opts.Index, err)
 		}
 		beside = index{d.index, d.opts.Clock}

@@ -60,6 +60,14 @@ func TestDirectoryMailbox(t *testing.T) {
 			if a, err := in.keydb(t, "", nil).Lookup(t.Context(), parsed(t, anna)); err != nil || len(a.Certificates) != 1 {
 				t.Errorf("%+v, %v", a, err)
 			}
+			for series, want := range map[string]float64{
+				`sealpost_directory_enrol_messages_total{result="learned"}`: 1, `sealpost_directory_enrol_messages_total{result="refused"}`: 1,
+				`sealpost_directory_enrol_answers_total{result="sent"}`: 2, `sealpost_directory_enrol_answers_total{result="lost"}`: 0,
+			} {
+				if got := in.metric(t, series); got != want {
+					t.Errorf("%s is %v, want %v", series, got, want)
+				}
+			}
 			if page := in.page(t); !strings.Contains(page, "mailto:"+mailbox) {
 				t.Errorf("the page does not name the mailbox: %s", page)
 			}

@@ -16,9 +16,7 @@ import (
 	"sealpost/config"
 	"sealpost/directory"
 	"sealpost/directory/api"
-	"sealpost/directory/harvest"
 	"sealpost/directory/portal"
-	"sealpost/lookup"
 )
 
 // A directoryDoor is the directory of a running server and the listener through
@@ -28,31 +26,38 @@ type directoryDoor struct {
 	listener net.Listener
 	server   *api.Server
 	enrol    *enrolDoor // nil without a mailbox
+	closers  []func()   // of what the Directory uses
 	done     chan struct{}
 }
 
 // openDirectory opens the database and binds the listener; nil where the
-// configuration has no directory.
-func openDirectory(cfg *config.Config, log *slog.Logger, metrics prometheus.Registerer) (*directoryDoor, error) {
+// configuration has no directory. changed is told of addresses whose certificates
+// are others now.
+func openDirectory(cfg *config.Config, log *slog.Logger, metrics prometheus.Registerer, changed func([]string)) (*directoryDoor, error) {
 	if cfg.Directory == nil {
 		return nil, nil
 	}
 	d := &directoryDoor{done: make(chan struct{})}
-	if err := d.open(cfg, log, metrics); err != nil {
+	if err := d.open(cfg, log, metrics, changed); err != nil {
 		if d.listener != nil {
 			err = errors.Join(err, d.listener.Close())
 		}
 		if d.Directory != nil {
 			err = errors.Join(err, d.Directory.Close())
 		}
+		d.release()
 		return nil, err
 	}
 	return d, nil
 }
 
-func (d *directoryDoor) open(cfg *config.Config, log *slog.Logger, metrics prometheus.Registerer) error {
+func (d *directoryDoor) open(cfg *config.Config, log *slog.Logger, metrics prometheus.Registerer, changed func([]string)) error {
 	opts, err := directoryOptions(cfg, log, metrics)
 	if err != nil {
+		return err
+	}
+	opts.Changed = changed
+	if opts.Harvester, err = d.openHarvester(cfg, log); err != nil {
 		return err
 	}
 	if d.listener, err = net.Listen("tcp", cfg.Directory.Address); err != nil {
@@ -64,8 +69,10 @@ func (d *directoryDoor) open(cfg *config.Config, log *slog.Logger, metrics prome
 	if d.server, err = api.NewServer(serverOptions(&cfg.Directory.TLS, d.Handler(), log)); err != nil {
 		return fmt.Errorf("directory.tls: %w", err)
 	}
-	d.enrol, err = openEnrol(cfg, d.Directory, log)
-	return err
+	if d.enrol, err = openEnrol(cfg, d.Directory, log); err != nil || d.enrol == nil {
+		return err
+	}
+	return metrics.Register(enrolled{d.enrol.server})
 }
 
 func serverOptions(c *config.DirectoryTLS, handler http.Handler, log *slog.Logger) api.ServerOptions {
@@ -92,13 +99,6 @@ func directoryOptions(cfg *config.Config, log *slog.Logger, metrics prometheus.R
 	if opts.Store, err = storeOptions(c, log); err != nil {
 		return opts, err
 	}
-	h, err := newHarvester(cfg)
-	if err != nil {
-		return opts, err
-	}
-	if h != nil {
-		opts.Harvester = h
-	}
 	opts.Page, err = pageOptions(c)
 	return opts, err
 }
@@ -117,25 +117,6 @@ func pageOptions(c *config.Directory) (*portal.Options, error) {
 		o.Logo = logo
 	}
 	return o, nil
-}
-
-// newHarvester reads signed mail; nil where nobody vouches for signers.
-func newHarvester(cfg *config.Config) (*harvest.Harvester, error) {
-	c := cfg.Directory.Harvest
-	roots, err := readRoots(cfg.Trust.Roots)
-	if err != nil {
-		return nil, err
-	}
-	trust := lookup.TrustOptions{
-		Roots: roots, SystemRoots: cfg.Trust.SystemRoots, MinRSABits: cfg.Trust.MinRSABits, FoldLocal: cfg.Trust.FoldLocalPart,
-	}
-	switch {
-	case c.Trust == "any":
-		trust.Vouch = lookup.Itself
-	case len(roots) == 0 && !cfg.Trust.SystemRoots:
-		return nil, nil
-	}
-	return harvest.New(harvest.Options{Trust: trust, MaxAge: c.MaxAge, MaxSize: int64(c.Size)})
 }
 
 // reload reads the TLS certificate again.
@@ -175,11 +156,20 @@ func (d *directoryDoor) stop(ctx context.Context) error {
 	ctx, cancel := context.WithTimeout(ctx, lastCalls)
 	defer cancel()
 	err := d.enrol.stop(ctx)
+	defer d.release()
 	if e := d.server.Shutdown(ctx); e != nil && !errors.Is(e, context.DeadlineExceeded) {
 		return errors.Join(err, e, d.Directory.Close())
 	}
 	<-d.done
 	return errors.Join(err, d.Directory.Close())
+}
+
+// release closes what the Directory used.
+func (d *directoryDoor) release() {
+	for i := len(d.closers) - 1; i >= 0; i-- {
+		d.closers[i]()
+	}
+	d.closers = nil
 }
 
 // sameDirectory reports that nothing has changed. What is in the files of TLS

@@ -16,9 +16,14 @@ import (
 // who signed it.
 func (in *installation) opensslSigned(t testing.TB, from, to, text string) (string, *testkit.Identity) {
 	t.Helper()
+	id := in.ca.Issue(t, testkit.Leaf{Addresses: []string{from}, Usage: x509.KeyUsageDigitalSignature | x509.KeyUsageKeyEncipherment})
+	return opensslSignedBy(t, id, from, to, text), id
+}
+
+func opensslSignedBy(t testing.TB, id *testkit.Identity, from, to, text string) string {
+	t.Helper()
 	testkit.Need(t, "openssl")
 	dir := t.TempDir()
-	id := in.ca.Issue(t, testkit.Leaf{Addresses: []string{from}, Usage: x509.KeyUsageDigitalSignature | x509.KeyUsageKeyEncipherment})
 	cert, key := id.WriteFiles(t, dir, "signer")
 	file := filepath.Join(dir, "text")
 	if err := os.WriteFile(file, []byte("Content-Type: text/plain\r\n\r\n"+text+"\r\n"), 0o600); err != nil {
@@ -29,7 +34,7 @@ func (in *installation) opensslSigned(t testing.TB, from, to, text string) (stri
 	if err != nil {
 		t.Fatal(err)
 	}
-	return strings.ReplaceAll(strings.ReplaceAll(string(out), "\r\n", "\n"), "\n", "\r\n"), id
+	return strings.ReplaceAll(strings.ReplaceAll(string(out), "\r\n", "\n"), "\n", "\r\n")
 }
 
 // The whole circle with real programs: a mail that OpenSSL has signed passes

@@ -80,7 +80,15 @@ func TestMirrorOutlivesItsDirectory(t *testing.T) {
 	}
 	in.publish(t, keys, "carla@example.org")
 	complete(2)
+	probe := func(code int, says string) {
+		t.Helper()
+		if out, errs, got := sealpost(t, "", "check", "--probe", "--config", in.config); got != code || !strings.Contains(out, says) {
+			t.Errorf("exit code %d, no %q in\n%s%s", got, says, out, errs)
+		}
+	}
+	probe(exitOK, "source keys: changes can be followed")
 	keys.stop(t)
+	probe(exitFailed, "source keys: FAILED") // whatever the mirror knows
 	seal("carla@example.org")
 	refused("nobody@example.org")
 	if out, errs, code := sealpost(t, "", "lookup", "--config", in.config, "carla@example.org"); code != exitOK || !strings.Contains(out, "mirror of http://"+keys.keys) {
@@ -161,4 +169,31 @@ func TestDirectoryInTheSameProcess(t *testing.T) {
 	d.say(t, "250", "MAIL FROM:<statements@bank.example>")
 	d.say(t, "550 5.7.1", "RCPT TO:<nobody@example.org>")
 	d.say(t, "221", "QUIT")
+}
+
+// What becomes of a certificate in the directory of the same process is felt by
+// the relay at once, whatever its cache remembers, also that there was none.
+func TestOwnDirectoryIsNotOutlivedByTheCache(t *testing.T) {
+	in := newInstallation(t)
+	in.keys = testkit.FreeAddr(t)
+	in.configure(t, "127.0.0.1:9", "lookup:\n  cache: {ttl: 1h, negative_ttl: 1h}\n  sources:\n    - {name: own, type: directory}\n"+
+		"directory:\n  address: "+in.keys+"\n  store: {file: keys.db}\n")
+	in.publish(t, in, "anna@example.org")
+	in.start(t)
+	hears := func(who, want string) {
+		t.Helper()
+		testkit.Poll(t, who+" to be answered "+want, func() bool {
+			d := in.dial(t)
+			d.say(t, "250", "MAIL FROM:<statements@bank.example>")
+			got := d.say(t, "", "RCPT TO:<"+who+">")
+			d.say(t, "221", "QUIT")
+			return strings.HasPrefix(got, want)
+		})
+	}
+	hears("anna@example.org", "250")
+	hears("bert@example.org", "550 5.7.1")
+	in.directory(t, exitOK, "revoke", in.fingerprint(t, "anna@example.org"))
+	hears("anna@example.org", "550 5.7.1")
+	in.publish(t, in, "bert@example.org")
+	hears("bert@example.org", "250")
 }

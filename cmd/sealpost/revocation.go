@@ -33,14 +33,12 @@ func (r *rooms) openRevocation(cfg *config.Config, log *slog.Logger) error {
 	if t.Revocation == "off" {
 		return nil
 	}
-	o := revocation.Options{
-		Client: client, Wait: off(t.Fetch.Wait), MaxList: int64(t.Fetch.ListSize), Memory: int64(t.Fetch.Memory),
-		Refresh: t.Fetch.Refresh, Dir: string(t.Fetch.Dir), Log: log, Withdrawn: r.withdrawn,
-		// For as long as an answer may be used, it is watched what it rests on.
-		Keep: max(24*time.Hour, cfg.Lookup.Cache.TTL+cfg.Lookup.Cache.Stale+time.Hour),
-	}
+	o := checkerOptions(t, client, log)
+	o.Withdrawn = r.withdrawn
+	// For as long as an answer may be used, it is watched what it rests on.
+	o.Keep = max(24*time.Hour, cfg.Lookup.Cache.TTL+cfg.Lookup.Cache.Stale+time.Hour)
 	if t.Revocation == "hard" || !r.serving {
-		o.Wait = time.Hour // whoever asks has less time than that
+		o.Wait = patientWait
 	}
 	var err error
 	if r.revoker, err = revocation.New(o); err != nil {
@@ -48,6 +46,16 @@ func (r *rooms) openRevocation(cfg *config.Config, log *slog.Logger) error {
 	}
 	r.closers = append(r.closers, r.revoker.Close)
 	return nil
+}
+
+// patientWait is longer than anybody who asks has time for.
+const patientWait = time.Hour
+
+func checkerOptions(t *config.Trust, client *outbound.Client, log *slog.Logger) revocation.Options {
+	return revocation.Options{
+		Client: client, Wait: off(t.Fetch.Wait), MaxList: int64(t.Fetch.ListSize), Memory: int64(t.Fetch.Memory),
+		Refresh: t.Fetch.Refresh, Dir: string(t.Fetch.Dir), Log: log,
+	}
 }
 
 // trustRevocation fills in what openRevocation has opened.

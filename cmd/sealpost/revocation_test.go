@@ -1,11 +1,14 @@
 package main
 
 import (
+	"crypto/x509"
 	"encoding/json"
+	"errors"
 	"strings"
 	"testing"
 
 	"sealpost/internal/testkit"
+	"sealpost/lookup/keydb"
 )
 
 // withAuthority has the people's certificates proved by a chain, and asks their
@@ -89,5 +92,32 @@ func TestRevocationHard(t *testing.T) {
 	a.Stop()
 	if code, r := look("anna@example.org"); code != exitOK || r["status"] != "good" {
 		t.Errorf("kept on disk: %d, %v", code, r)
+	}
+}
+
+// A certificate that its authority has withdrawn is not learned, however good
+// the signature.
+func TestWithdrawnSignerTeachesNothing(t *testing.T) {
+	in := aDirectory(t, "trust: {roots: [root.pem], revocation: hard, fetch: {networks: [127.0.0.0/8], dir: lists}}\n")
+	a := in.ca.Authority(t)
+	in.write(t, "root.pem", string(a.PEM))
+	usage := x509.KeyUsageDigitalSignature | x509.KeyUsageKeyEncipherment
+	signer := func(who string) *testkit.Identity {
+		return in.ca.Issue(t, testkit.Leaf{Addresses: []string{who}, Usage: usage, Change: a.Points("crl")})
+	}
+	anna, bert := signer("anna@example.org"), signer("bert@example.org")
+	a.Withdraw(bert.Cert, 1)
+	in.start(t)
+	client := in.keydb(t, "", nil)
+	var problem *keydb.Problem
+	if _, err := client.Message(t.Context(), strings.NewReader(opensslSignedBy(t, bert, "bert@example.org", "bank@bank.example", "yes"))); !errors.As(err, &problem) || problem.Reason != "certificate-revoked" {
+		t.Errorf("withdrawn: %v", err)
+	}
+	if _, err := client.Message(t.Context(), strings.NewReader(opensslSignedBy(t, anna, "anna@example.org", "bank@bank.example", "yes"))); err != nil {
+		t.Errorf("good: %v", err)
+	}
+	carl := in.ca.Issue(t, testkit.Leaf{Addresses: []string{"carl@example.org"}, Usage: usage})
+	if _, err := client.Message(t.Context(), strings.NewReader(opensslSignedBy(t, carl, "carl@example.org", "bank@bank.example", "yes"))); !errors.As(err, &problem) || problem.Status != 503 {
+		t.Errorf("nothing is known of it: %v", err)
 	}
 }

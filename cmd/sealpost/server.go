@@ -78,7 +78,7 @@ func startServer(file string, out io.Writer) (*server, error) {
 }
 
 func (s *server) start() (err error) {
-	if s.directory, err = openDirectory(s.config, s.log, s.metrics.registry); err != nil {
+	if s.directory, err = openDirectory(s.config, s.log, s.metrics.registry, s.forget); err != nil {
 		return err
 	}
 	s.directory.serve(s.failed)

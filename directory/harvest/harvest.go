@@ -3,6 +3,7 @@ package harvest
 import (
 	"context"
 	"errors"
+	"fmt"
 	"io"
 	"slices"
 	"time"
@@ -40,6 +41,10 @@ type Harvester struct {
 	opts Options
 }
 
+// ErrLater says that a message may teach something, but that it is not known
+// now whether its certificates were withdrawn (Options.Trust.Hard).
+var ErrLater = errors.New("whether the certificate was revoked is not known now, and has to be")
+
 // New makes a Harvester. The error is that of lookup.NewTrusted: trust by PKI
 // needs roots.
 func New(opts Options) (*Harvester, error) {
@@ -68,8 +73,17 @@ func New(opts Options) (*Harvester, error) {
 //   - a certificate to encrypt to is found, for the same address, and is
 //     trusted, valid now and strong enough: see choose.
 //
-// Otherwise the error is a *Refusal; or it is r's.
+// Otherwise the error is a *Refusal; or ErrLater; or it is r's.
 func (h *Harvester) Read(ctx context.Context, r io.Reader) (Learned, error) {
+	learned, err := h.read(ctx, r)
+	var no *Refusal
+	if errors.As(err, &no) && no.Reason == reason.RevocationUnknown {
+		return Learned{}, fmt.Errorf("%w: %s", ErrLater, no.Why)
+	}
+	return learned, err
+}
+
+func (h *Harvester) read(ctx context.Context, r io.Reader) (Learned, error) {
 	m, err := smime.ReadSigned(r, smime.SignedOptions{MaxSize: h.opts.MaxSize})
 	if err != nil {
 		return Learned{}, unread(err)

@@ -2,9 +2,11 @@ package harvest
 
 import (
 	"bytes"
+	"context"
 	"crypto"
 	"crypto/rsa"
 	"crypto/x509"
+	"errors"
 	"strings"
 	"testing"
 	"time"
@@ -12,6 +14,7 @@ import (
 	"sealpost/internal/certificate"
 	"sealpost/internal/reason"
 	"sealpost/internal/testkit"
+	"sealpost/lookup/revocation"
 )
 
 // TestRefuses has one message for every reason.
@@ -181,4 +184,40 @@ func TestOddSigner(t *testing.T) {
 	}}}}.Mail(t, header)
 	w.any().learns("odd", message, &x509.Certificate{Raw: odd})
 	w.refuses("odd, to be verified", message, reason.CertificateUnverified)
+}
+
+// says is a Revoker of one word.
+type says revocation.Status
+
+func (s says) Check(context.Context, []*x509.Certificate) revocation.Verdict {
+	return revocation.Verdict{Status: revocation.Status(s), Where: "here"}
+}
+
+// What an authority has withdrawn teaches nothing; what is not known of is
+// learned from, or where it has to be known is left for later, which is no word
+// against the message.
+func TestAuthoritiesAreAsked(t *testing.T) {
+	w := newWorld(t)
+	message := w.mail(by(w.ca.For(t, anna)))
+	for _, test := range []struct {
+		status revocation.Status
+		hard   bool
+		want   reason.Token
+		err    error
+	}{
+		{revocation.Good, true, "", nil}, {revocation.Unknown, false, "", nil},
+		{revocation.Revoked, false, reason.CertificateRevoked, nil}, {revocation.Unknown, true, "", ErrLater},
+	} {
+		opts := w.opts
+		opts.Trust.Revoker, opts.Trust.Hard = says(test.status), test.hard
+		h, err := New(opts)
+		if err != nil {
+			t.Fatal(err)
+		}
+		_, err = h.Read(t.Context(), bytes.NewReader(message))
+		var no *Refusal
+		if errors.As(err, &no) != (test.want != "") || no != nil && no.Reason != test.want || no == nil && !errors.Is(err, test.err) {
+			t.Errorf("%v, hard %v: %v", test.status, test.hard, err)
+		}
+	}
 }
