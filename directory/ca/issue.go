@@ -9,6 +9,7 @@ import (
 	"crypto/x509"
 	"crypto/x509/pkix"
 	"encoding/asn1"
+	"encoding/hex"
 	"fmt"
 	"io"
 	"math/big"
@@ -122,20 +123,18 @@ func name(t *x509.Certificate, a address.Address) error {
 		if err != nil {
 			return err
 		}
-		critical := len([]rune(mailbox)) > maxCommonName // then it is all that there is
-		t.ExtraExtensions = []pkix.Extension{{Id: oidSAN, Critical: critical, Value: value}}
-		if !critical {
-			t.Subject.CommonName = mailbox
-		}
-		return nil
+		t.ExtraExtensions = []pkix.Extension{{Id: oidSAN, Value: value}}
+	} else {
+		t.EmailAddresses = []string{mailbox}
 	}
-	t.EmailAddresses = []string{mailbox}
 	switch {
-	case len(mailbox) <= maxCommonName:
+	case len([]rune(mailbox)) <= maxCommonName:
 		t.Subject.CommonName = mailbox
-	case len(mailbox) <= maxEmailAddress:
+	case len(mailbox) <= maxEmailAddress && t.EmailAddresses != nil:
 		t.Subject.ExtraNames = []pkix.AttributeTypeAndValue{
 			{Type: oidEmailAddress, Value: asn1.RawValue{Tag: asn1.TagIA5String, Bytes: []byte(mailbox)}}}
+	default: // some name: without one the SAN would be critical, and not everybody reads each form of it
+		t.Subject.SerialNumber = hex.EncodeToString(t.SubjectKeyId)
 	}
 	return nil
 }
@@ -180,15 +179,22 @@ func keyID(key crypto.PublicKey) ([]byte, error) {
 	if err != nil {
 		return nil, err
 	}
+	bits, err := keyBits(der)
+	if err != nil {
+		return nil, err
+	}
+	sum := sha256.Sum256(bits)
+	return sum[:20], nil
+}
+
+// keyBits is the content of the BIT STRING of a SubjectPublicKeyInfo.
+func keyBits(spki []byte) ([]byte, error) {
 	var info struct {
 		Algorithm pkix.AlgorithmIdentifier
 		Key       asn1.BitString
 	}
-	if _, err := asn1.Unmarshal(der, &info); err != nil {
-		return nil, err
-	}
-	sum := sha256.Sum256(info.Key.Bytes)
-	return sum[:20], nil
+	_, err := asn1.Unmarshal(spki, &info)
+	return info.Key.Bytes, err
 }
 
 func latest(a, b time.Time) time.Time {
