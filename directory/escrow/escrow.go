@@ -10,6 +10,7 @@ import (
 	"bytes"
 	"context"
 	"crypto"
+	"crypto/ecdh"
 	"crypto/ecdsa"
 	"crypto/rsa"
 	"crypto/x509"
@@ -91,6 +92,10 @@ func samePublic(a, b crypto.PublicKey) bool {
 	case *rsa.PublicKey:
 		return a.Equal(b)
 	case *ecdsa.PublicKey:
+		if b, ok := b.(*ecdh.PublicKey); ok { // as certificate.Certificate has it
+			a, err := a.ECDH()
+			return err == nil && a.Equal(b)
+		}
 		return a.Equal(b)
 	}
 	return false

@@ -58,7 +58,7 @@ func (e *Engine) permit(a address.Address) error {
 // Allowed reports whether a key would be made for an address that has none; else
 // the error is a *Refusal. It does not look at the rate, and changes nothing.
 func (e *Engine) Allowed(a address.Address) (bool, error) {
-	spellings := []string{strings.ToLower(a.Key()), strings.ToLower(a.String())}
+	spellings := []string{strings.ToLower(a.Key()), strings.ToLower(a.Local() + "@" + a.UnicodeDomain())}
 	for _, pattern := range e.opts.Exclude {
 		for _, s := range spellings {
 			if glob(strings.ToLower(pattern), s) {
