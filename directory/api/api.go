@@ -6,6 +6,7 @@ import (
 	"hash/maphash"
 	"log/slog"
 	"net/http"
+	"net/netip"
 	"runtime/debug"
 	"strings"
 	"time"
@@ -30,6 +31,7 @@ type API struct {
 	routes   map[string][]*endpoint
 	revoke   []*endpoint
 	page     []*endpoint
+	claim    []*endpoint
 	nowhere  []*endpoint
 	openapi  document
 }
@@ -88,9 +90,13 @@ func (a *API) route() {
 		a.routes[keydb.PathMessages] = []*endpoint{message}
 	}
 	a.revoke = []*endpoint{revoke}
-	a.page = []*endpoint{{call: "page", method: "GET", serve: (*exchange).page, codes: []int{200, 400, 404, 405, 429, 503}}}
+	a.page = []*endpoint{{call: pageSearch, method: "GET", serve: (*exchange).page, codes: []int{200, 400, 404, 405, 429, 503}}}
+	claim := func(method string, codes ...int) *endpoint {
+		return &endpoint{call: pageClaim, method: method, serve: (*exchange).page, codes: codes}
+	}
+	a.claim = []*endpoint{claim("GET", 200, 303, 404, 429, 503), claim("POST", 200, 303, 400, 403, 429, 503)}
 	a.nowhere = []*endpoint{{call: "other", serve: (*exchange).nothing, codes: []int{404}}}
-	for _, list := range append([][]*endpoint{a.revoke, a.page, a.nowhere}, values(a.routes)...) {
+	for _, list := range append([][]*endpoint{a.revoke, a.page, a.claim, a.nowhere}, values(a.routes)...) {
 		for _, e := range list {
 			e.counters = a.metrics.counters(e.call, e.codes)
 		}
@@ -115,8 +121,17 @@ func (a *API) find(path string) ([]*endpoint, string) {
 	if a.opts.Page == nil || strings.HasPrefix(path, "/v1/") || strings.HasPrefix(path, "/certificates/") {
 		return a.nowhere, ""
 	}
+	if path == "/claim" || strings.HasPrefix(path, "/claim/") {
+		return a.claim, ""
+	}
 	return a.page, ""
 }
+
+// The calls that people make: at the pages of the claim forms may be sent.
+const (
+	pageSearch = "page"
+	pageClaim  = "claim"
+)
 
 // choose takes the endpoint for a method. HEAD is GET without the body, which
 // net/http leaves out. The first endpoint stands for a method that is not there.
@@ -173,7 +188,7 @@ func (x *exchange) refuse(why *refusal) {
 	if x.status != 0 {
 		panic(http.ErrAbortHandler)
 	}
-	if x.endpoint.call == "page" {
+	if x.endpoint.call == pageSearch || x.endpoint.call == pageClaim {
 		why.writeHeader(x.Header())
 		x.api.opts.Page.Refuse(x, x.r, why.Status)
 		return
@@ -241,13 +256,16 @@ func (x *exchange) nothing() error {
 	return refuse(http.StatusNotFound, reason.NotFound, "There is nothing here; /openapi.yaml tells what there is.")
 }
 
-// page serves people. Only a search costs.
+// page serves people. Only a search costs, and a form. Who asks stands in
+// RemoteAddr, so that pages need not know which proxies are believed.
 func (x *exchange) page() error {
-	if x.r.URL.RawQuery != "" {
+	if x.r.URL.RawQuery != "" || x.r.Method == http.MethodPost {
 		if err := x.api.limiter.take(x.client, costLookup); err != nil {
 			return err
 		}
 	}
-	x.api.opts.Page.ServeHTTP(x, x.r)
+	r := x.r.WithContext(x.r.Context())
+	r.RemoteAddr = netip.AddrPortFrom(x.client.Addr(), 0).String()
+	x.api.opts.Page.ServeHTTP(x, r)
 	return nil
 }

@@ -1,52 +1,132 @@
 package portal
 
 import (
+	"bytes"
+	"embed"
+	"errors"
 	"fmt"
+	"io"
+	"maps"
+	"regexp"
+	"slices"
+	"strconv"
+	"strings"
 	"time"
 
 	xlanguage "golang.org/x/text/language"
+	"gopkg.in/yaml.v3"
 )
 
-// texts are the words of the page in one language.
-type texts struct {
-	Code, Language                                      string
-	Title, Intro, Label, Hint, Search                   string
-	NoAddress, Unavailable, TooOften, NoPage, Closed    string
-	Results, None, NoneHelp                             string
-	Holder, Vouches, SelfIssued, Valid, To, Key, Serial string
-	Fingerprint, FingerprintHelp, Came, Seen            string
-	SaveCER, SavePEM, Best                              string
-	Publish, PublishMail, PublishMailHow, PublishAPI    string
-	PublishNever, Programs, About, Skip, Languages      string
-	Expires                                             string
-	Origins                                             map[string]string
-	dateForm                                            string
-	daysLeft, dayLeft                                   string
+//go:embed text/*.yaml
+var textFiles embed.FS
+
+// texts are the words of the pages in one language, by the keys of text/en.yaml.
+type texts map[string]string
+
+// Texts are words of the operator's own: by language ("en", "zh"), and then by
+// the keys of text/en.yaml. What is not in it stays as it is.
+type Texts map[string]map[string]string
+
+// ErrTexts says what is wrong with an operator's own words.
+var ErrTexts = errors.New("portal: the texts")
+
+// placeholder is what stands for something that is known only when the page is
+// made. A text may hold those that the text it replaces may hold.
+var placeholder = regexp.MustCompile(`\{[a-z]+\}`)
+
+// everywhere are the placeholders that every text may hold.
+var everywhere = []string{"{name}", "{host}"}
+
+// ReadTexts reads a YAML file with words of the operator's own. The error wraps
+// ErrTexts.
+func ReadTexts(data []byte) (Texts, error) {
+	var t Texts
+	if err := yaml.NewDecoder(bytes.NewReader(data)).Decode(&t); err != nil && !errors.Is(err, io.EOF) {
+		return nil, fmt.Errorf("%w: expected languages, and in each of them keys with words in quotes: %w", ErrTexts, err)
+	}
+	_, err := t.apply("", "")
+	return t, err
+}
+
+// apply gives the languages that the pages speak, the default first, with the
+// operator's words in place of ours.
+func (own Texts) apply(name, host string) ([]texts, error) {
+	fill := strings.NewReplacer("{name}", name, "{host}", host)
+	var all []texts
+	for _, code := range []string{"en", "zh"} {
+		data, err := textFiles.ReadFile("text/" + code + ".yaml")
+		if err != nil {
+			return nil, err
+		}
+		t := texts{}
+		if err := yaml.Unmarshal(data, &t); err != nil {
+			return nil, err
+		}
+		for _, key := range slices.Sorted(maps.Keys(own[code])) {
+			if err := t.replace(code, key, own[code][key]); err != nil {
+				return nil, err
+			}
+		}
+		for key, words := range t {
+			t[key] = fill.Replace(words)
+		}
+		all = append(all, t)
+	}
+	for code := range own {
+		if !slices.ContainsFunc(all, func(t texts) bool { return t["code"] == code }) {
+			return nil, fmt.Errorf("%w: the pages speak en and zh, not %q", ErrTexts, code)
+		}
+	}
+	return all, nil
+}
+
+// replace takes the operator's words, if they can stand where ours stood.
+func (t texts) replace(code, key, words string) error {
+	ours, ok := t[key]
+	if !ok || key == "code" {
+		return fmt.Errorf("%w: %s.%s: there is no such key; docs/portal.md says where they are listed", ErrTexts, code, key)
+	}
+	if strings.TrimSpace(words) == "" {
+		return fmt.Errorf("%w: %s.%s: has no words", ErrTexts, code, key)
+	}
+	for _, p := range placeholder.FindAllString(words, -1) {
+		if !strings.Contains(ours, p) && !slices.Contains(everywhere, p) {
+			return fmt.Errorf("%w: %s.%s: %s stands for nothing here", ErrTexts, code, key, p)
+		}
+	}
+	t[key] = words
+	return nil
+}
+
+// with fills in one placeholder.
+func (t texts) with(key, placeholder, value string) string {
+	return strings.ReplaceAll(t[key], "{"+placeholder+"}", value)
+}
+
+// lines are the parts of a text that has one in each line.
+func (t texts) lines(key string) []string {
+	return strings.Split(strings.TrimSpace(t[key]), "\n")
 }
 
 func (t texts) date(at time.Time) string {
 	if at.IsZero() {
 		return ""
 	}
-	return at.UTC().Format(t.dateForm)
+	return at.UTC().Format(t["date_form"])
 }
 
 func (t texts) days(n int) string {
 	if n == 1 {
-		return t.dayLeft
+		return t["day_left"]
 	}
-	return fmt.Sprintf(t.daysLeft, n)
+	return t.with("days_left", "days", strconv.Itoa(n))
 }
-
-// languages are those that the page speaks, the default first.
-func languages() []texts { return []texts{english(), chinese()} }
 
 // choose takes the language that was asked for, else the one that the browser
 // prefers (RFC 9110 section 12.5.4).
-func choose(lang, accept string) texts {
-	all := languages()
+func choose(all []texts, lang, accept string) texts {
 	for _, t := range all {
-		if t.Code == lang {
+		if t["code"] == lang {
 			return t
 		}
 	}
@@ -58,77 +138,4 @@ func choose(lang, accept string) texts {
 	}
 	_, i, _ := matcher.Match(tags...)
 	return all[i]
-}
-
-func english() texts {
-	return texts{
-		Code: "en", Language: "English",
-		Title:       "Find a certificate",
-		Intro:       "Look up the S/MIME certificate of a mail address, to send its owner encrypted mail.",
-		Label:       "Mail address",
-		Hint:        "The full address, for example anna@example.org. Capital letters before the @ matter.",
-		Search:      "Search",
-		NoAddress:   "This is not a complete mail address. Please check it and search again.",
-		Unavailable: "The directory cannot answer at the moment. Please try again in a minute.",
-		TooOften:    "There were too many searches from your network. Please wait a moment and try again.",
-		NoPage:      "There is no such page or file here. You can search for an address below.",
-		Closed:      "This directory is searched by programs only. Please ask its operator.",
-		Results:     "Certificates for", None: "No certificate",
-		NoneHelp: "The directory has no valid certificate for this address. Check the spelling; or ask its owner to publish one.",
-		Holder:   "Holder", Vouches: "Vouched for by", SelfIssued: "nobody but its holder (self-signed)",
-		Valid: "Valid", To: "until", Key: "Key", Serial: "Serial number",
-		Fingerprint:     "Fingerprint (SHA-256)",
-		FingerprintHelp: "To be certain, compare it with what the holder reads to you on the phone.",
-		Came:            "How it came here", Seen: "last confirmed",
-		SaveCER: "Save as .cer", SavePEM: "Save as .pem", Best: "Used first",
-		Publish:        "Publish your own certificate",
-		PublishMail:    "By mail",
-		PublishMailHow: "Send a signed message to the address below. Any mail program that can sign with S/MIME will do; the text does not matter. You get an answer that says what was learned.",
-		PublishAPI:     "By program",
-		PublishNever:   "Publish the certificate only. Your private key never leaves your hands: nobody here will ask for it.",
-		Programs:       "Programs publish and look up over the API:",
-		About:          "Description of the API", Skip: "Go to the search", Languages: "Language",
-		Expires: "ends soon",
-		Origins: map[string]string{
-			"import": "entered by the operator", "harvest": "learned from a signed message",
-			"api": "published over the API", "issued": "issued by this directory",
-		},
-		dateForm: "2 January 2006", daysLeft: "%d days left", dayLeft: "1 day left",
-	}
-}
-
-func chinese() texts {
-	return texts{
-		Code: "zh", Language: "中文",
-		Title:       "查找证书",
-		Intro:       "查询邮件地址的 S/MIME 证书，以便向其持有人发送加密邮件。",
-		Label:       "邮件地址",
-		Hint:        "请输入完整地址，例如 anna@example.org。@ 之前的字母区分大小写。",
-		Search:      "查询",
-		NoAddress:   "这不是完整的邮件地址，请检查后重新查询。",
-		Unavailable: "目录暂时无法应答，请稍后再试。",
-		TooOften:    "来自您所在网络的查询过于频繁，请稍候再试。",
-		NoPage:      "这里没有该页面或文件。您可以在下面查询地址。",
-		Closed:      "本目录仅供程序查询，请联系运营方。",
-		Results:     "证书：", None: "没有证书",
-		NoneHelp: "目录中没有该地址的有效证书。请检查拼写，或请地址的所有者发布证书。",
-		Holder:   "持有人", Vouches: "签发者", SelfIssued: "仅持有人自己（自签名）",
-		Valid: "有效期", To: "至", Key: "密钥", Serial: "序列号",
-		Fingerprint:     "指纹 (SHA-256)",
-		FingerprintHelp: "为确保无误，请通过电话与持有人核对。",
-		Came:            "来源", Seen: "最近确认",
-		SaveCER: "保存为 .cer", SavePEM: "保存为 .pem", Best: "优先使用",
-		Publish:        "发布您自己的证书",
-		PublishMail:    "通过邮件",
-		PublishMailHow: "向下面的地址发送一封已签名的邮件。任何支持 S/MIME 签名的邮件程序都可以，正文内容不限。您会收到答复，说明目录记录了什么。",
-		PublishAPI:     "通过程序",
-		PublishNever:   "只发布证书。私钥永远由您自己保管：这里不会有人向您索要。",
-		Programs:       "程序可通过 API 发布和查询：",
-		About:          "API 说明", Skip: "转到查询", Languages: "语言",
-		Expires: "即将到期",
-		Origins: map[string]string{
-			"import": "由运营方录入", "harvest": "从已签名的邮件中获得", "api": "通过 API 发布", "issued": "由本目录签发",
-		},
-		dateForm: "2006年1月2日", daysLeft: "剩余 %d 天", dayLeft: "剩余 1 天",
-	}
 }
