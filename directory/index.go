@@ -19,11 +19,7 @@ const freshFor = 45 * time.Second
 // Current reports whether the index had everything a moment ago. When it does
 // not, lookups go to the database.
 func (i index) Current() bool {
-	if !i.Complete() || i.clock().Sub(i.LastContact()) > freshFor {
-		return false
-	}
-	s := i.State()
-	return !s.Damaged && s.Lag() == 0
+	return i.Level() && i.clock().Sub(i.LastContact()) <= freshFor
 }
 
 // Sequence is the number of the last change that it has.

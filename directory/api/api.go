@@ -34,6 +34,8 @@ type API struct {
 	claim    []*endpoint
 	nowhere  []*endpoint
 	openapi  document
+
+	cacheControl []string // of lookups; never changed
 }
 
 // An endpoint is one method of one path.
@@ -58,6 +60,8 @@ func New(opts Options) (*API, error) {
 		calls:    make(gate, opts.Limits.Calls),
 		messages: make(gate, opts.Limits.Messages),
 		feeds:    make(gate, opts.Limits.Feeds),
+
+		cacheControl: cacheControl(&opts),
 	}
 	var err error
 	if a.openapi, err = newDocument(); err != nil {

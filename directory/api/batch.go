@@ -74,7 +74,7 @@ func appendBatch(b []byte, addresses []string, found [][]keydb.Certificate, wron
 			b = append(b, item...)
 			continue
 		}
-		b = appendAnswer(b, text, found[0])
+		b = keydb.AppendAnswer(b, text, found[0])
 		found = found[1:]
 	}
 	return append(b, "]}"...), nil

@@ -40,12 +40,15 @@ func (x *exchange) lookup() error {
 var varyAccept = []string{"Accept"}
 
 // cacheable sets Cache-Control, for known and unknown addresses alike.
-func (x *exchange) cacheable() {
+func (x *exchange) cacheable() { x.Header()["Cache-Control"] = x.api.cacheControl }
+
+// cacheControl is the value for all lookups of an API.
+func cacheControl(o *Options) []string {
 	who := "public"
-	if x.api.opts.RequireToken {
+	if o.RequireToken {
 		who = "private"
 	}
-	x.Header().Set("Cache-Control", who+", max-age="+strconv.Itoa(int(x.api.opts.CacheFor.Seconds())))
+	return []string{who + ", max-age=" + strconv.Itoa(int(o.CacheFor.Seconds()))}
 }
 
 // bodies are buffers for answers.
@@ -77,7 +80,7 @@ func (x *exchange) sendCertificates(f form, key string, certs []keydb.Certificat
 			der, err = certsOnly(certs)
 			b = append(b, der...)
 		default:
-			b = appendAnswer(b, key, certs)
+			b = keydb.AppendAnswer(b, key, certs)
 		}
 		if err != nil {
 			return b, internal(err)

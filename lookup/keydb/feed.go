@@ -54,6 +54,7 @@ type PageWriter struct {
 	since string
 	hash  hash.Hash
 	count int
+	line  []byte // used again for each
 }
 
 // NewPageWriter begins the page that was asked for with the cursor since.
@@ -63,17 +64,10 @@ func NewPageWriter(w io.Writer, since string) *PageWriter {
 
 // Write writes a change. Seq must rise from change to change.
 func (p *PageWriter) Write(c Change) error {
-	if c.Certificates == nil {
-		c.Certificates = []Certificate{}
-	}
-	line, err := json.Marshal(c)
-	if err != nil {
-		return err
-	}
-	line = append(line, '\n')
-	p.hash.Write(line)
+	p.line = appendChange(p.line[:0], &c)
+	p.hash.Write(p.line)
 	p.count++
-	_, err = p.w.Write(line)
+	_, err := p.w.Write(p.line)
 	return err
 }
 

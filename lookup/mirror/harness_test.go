@@ -114,7 +114,7 @@ func (d *directory) check(t testing.TB, m *Mirror) {
 			entries++
 		}
 	}
-	if s := m.State(); s.Entries != entries || s.Lag() != 0 || !s.Complete {
+	if s := m.State(); s.Entries != entries || s.Lag() != 0 || !s.Complete || !m.Level() {
 		t.Fatalf("%d entries in the directory; %+v", entries, s)
 	}
 	if _, known, err := m.Get("nobody@example.org"); known || err != nil {

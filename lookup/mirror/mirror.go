@@ -190,6 +190,14 @@ func (m *Mirror) Get(address string) (certs []keydb.Certificate, known bool, err
 // what it does not know was not there then.
 func (m *Mirror) Complete() bool { return m.current.Load().whole.Load() }
 
+// Level reports whether the copy is complete, undamaged, and had everything that
+// the directory had at LastContact. It costs nothing: unlike State it waits for
+// nobody.
+func (m *Mirror) Level() bool {
+	r := m.current.Load()
+	return r.whole.Load() && r.level.Load() && !r.hurt.Load()
+}
+
 // LastContact is when the directory was last heard of, to the second, so that
 // the copy was as new as the directory then, but for the lag. Zero: never.
 func (m *Mirror) LastContact() time.Time {

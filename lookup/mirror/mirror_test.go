@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"io/fs"
 	"os"
+	"path/filepath"
 	"testing"
 	"time"
 
@@ -280,4 +281,37 @@ func TestReadersGoOnWhileFilesAreExchanged(t *testing.T) {
 		t.Error("nobody read")
 	}
 	testkit.Poll(t, "the state", func() bool { return m.State().Entries == 200 })
+}
+
+// Level is what lookups in front of the directory itself rely on: not only whole,
+// but not behind.
+func TestLevel(t *testing.T) {
+	m := mustOpen(t, Options{File: filepath.Join(t.TempDir(), "mirror")})
+	page := func(seq, directory uint64, complete bool) {
+		t.Helper()
+		address := fmt.Sprintf("user%d@example.org", seq)
+		if err := m.Apply(keydb.Page{
+			Changes: []keydb.Change{{Seq: seq, Address: address, Certificates: []keydb.Certificate{certificate(address, "E", seq, 0)}}},
+			Next:    fmt.Sprintf("E.%d", seq), Sequence: directory, Complete: complete,
+		}); err != nil {
+			t.Fatal(err)
+		}
+	}
+	want := func(level bool) {
+		t.Helper()
+		if s := m.State(); m.Level() != level {
+			t.Errorf("level %v with %+v", m.Level(), s)
+		}
+	}
+	want(false)
+	page(1, 5, false)
+	want(false)
+	page(2, 2, true)
+	want(true)
+	page(3, 9, false) // whole still, and behind
+	want(false)
+	page(9, 9, true)
+	want(true)
+	m.current.Load().hurt.Store(true)
+	want(false)
 }

@@ -37,6 +37,7 @@ type replica struct {
 	contact atomic.Int64 // Unix time in seconds; later than standing.contact while that is not written
 	whole   atomic.Bool  // standing.complete
 	hurt    atomic.Bool  // damage was seen: nothing is unknown to it any more
+	level   atomic.Bool  // with the directory as of contact: standing has no lag
 }
 
 // A file is what a replica asks of its data file. It is the seam for faults.
@@ -201,6 +202,7 @@ func (r *replica) publish() {
 	r.view.cover(r.file, r.end)
 	r.contact.Store(max(r.contact.Load(), r.standing.contact))
 	r.whole.Store(r.standing.complete)
+	r.level.Store(r.seq >= r.directory)
 }
 
 // places are those that the addresses of a batch have now.
