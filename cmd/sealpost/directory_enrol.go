@@ -10,6 +10,7 @@ import (
 
 	"sealpost/config"
 	"sealpost/directory/enrol"
+	"sealpost/directory/mailer"
 	"sealpost/internal/address"
 )
 
@@ -21,7 +22,7 @@ type enrolDoor struct {
 	done     chan struct{} // nil: not served
 }
 
-var enrolTLS = map[string]enrol.TLSMode{"none": enrol.TLSNone, "require": enrol.TLSRequire, "implicit": enrol.TLSImplicit}
+var mailerTLS = map[string]mailer.TLSMode{"none": mailer.TLSNone, "require": mailer.TLSRequire, "implicit": mailer.TLSImplicit}
 
 // openEnrol binds the listener; nil where the directory has no mailbox.
 func openEnrol(cfg *config.Config, learner enrol.Learner, log *slog.Logger) (*enrolDoor, error) {
@@ -42,8 +43,8 @@ func openEnrol(cfg *config.Config, learner enrol.Learner, log *slog.Logger) (*en
 		if err != nil {
 			return nil, fmt.Errorf("directory.enrol.upstream.tls_roots: %w", err)
 		}
-		opts.Sender = &enrol.Mailer{
-			Address: u.Address, Hostname: cfg.Hostname, TLS: enrolTLS[u.TLS],
+		opts.Sender = &mailer.Mailer{
+			Address: u.Address, Hostname: cfg.Hostname, TLS: mailerTLS[u.TLS],
 			Config: &tls.Config{RootCAs: roots, MinVersion: tls.VersionTLS12},
 		}
 	}

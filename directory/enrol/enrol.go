@@ -32,7 +32,7 @@ type Learner interface {
 // A Sender brings an answer on its way, from the null sender (RFC 3834 section
 // 3.3).
 type Sender interface {
-	Send(ctx context.Context, to address.Address, message []byte) error
+	Send(ctx context.Context, from, to address.Address, message []byte) error
 }
 
 // Options say what the mailbox is.

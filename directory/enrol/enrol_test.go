@@ -23,6 +23,7 @@ import (
 
 	"sealpost/directory/enrol"
 	"sealpost/directory/harvest"
+	"sealpost/directory/mailer"
 	"sealpost/directory/store"
 	"sealpost/internal/address"
 	"sealpost/internal/testkit"
@@ -90,7 +91,7 @@ func newWorld(t *testing.T, change func(*enrol.Options)) *world {
 	}
 	opts := enrol.Options{
 		Mailbox: self, Hostname: "directory.example", Name: "The Bank", Learner: w,
-		Sender: &enrol.Mailer{Address: w.sink.Addr, Hostname: "directory.example"},
+		Sender: &mailer.Mailer{Address: w.sink.Addr, Hostname: "directory.example"},
 	}
 	if change != nil {
 		change(&opts)

@@ -132,7 +132,7 @@ func (o *outbox) send(m outgoing) {
 func (o *outbox) attempt(m outgoing) error {
 	ctx, cancel := context.WithTimeout(o.ctx, 5*time.Minute)
 	defer cancel()
-	return o.opts.Sender.Send(ctx, m.to, m.message)
+	return o.opts.Sender.Send(ctx, address.Address{}, m.to, m.message)
 }
 
 func (o *outbox) pause(d time.Duration) bool {

@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"sealpost/directory/enrol"
+	"sealpost/directory/mailer"
 	"sealpost/internal/testkit"
 )
 
@@ -135,7 +136,7 @@ func TestPostfix(t *testing.T) {
 	for _, protocol := range []string{"smtp", "lmtp"} {
 		t.Run(protocol, func(t *testing.T) {
 			var postfix *testkit.Postfix
-			later := &enrol.Mailer{Hostname: "directory.example"}
+			later := &mailer.Mailer{Hostname: "directory.example"}
 			w := newWorld(t, func(o *enrol.Options) { o.LMTP, o.Sender = protocol == "lmtp", later })
 			_, port, err := net.SplitHostPort(w.addr)
 			if err != nil {

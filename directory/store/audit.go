@@ -22,6 +22,7 @@ const (
 	AuditKeyRewrapped AuditKind = "key-rewrapped" // wrapped under another master key
 	AuditClaimed      AuditKind = "claimed"       // the owner of the mailbox took his key
 	AuditClaimRefused AuditKind = "claim-refused" // somebody failed to prove that he is the owner
+	AuditReplaced     AuditKind = "replaced"      // the owner of the mailbox gave a certificate of his own
 	AuditRestored     AuditKind = "restored"      // a backup became the database
 )
 
