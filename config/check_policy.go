@@ -4,6 +4,7 @@ import (
 	"net/netip"
 	"strings"
 
+	"sealpost/relay"
 	"sealpost/relay/policy"
 )
 
@@ -27,6 +28,12 @@ func (k *checker) policy() {
 func (k *checker) rule(key string, r *Rule) {
 	if r.Listener != "" && !k.listens(r.Listener) {
 		k.wrong(join(key, "listener"), "%s is the address of no listener", quote(r.Listener))
+	}
+	if r.Header != nil && relay.OwnField(r.Header.Name) {
+		k.wrong(join(key, "header.name"), "%s is taken out of every message before rules are asked: use another field", r.Header.Name)
+	}
+	if r.Encrypt != "never" && r.NoKey == "provision" {
+		k.provisions(join(key, "no_key"))
 	}
 	name := quote(r.Name)
 	switch {

@@ -5,8 +5,8 @@
 // The doc comments of the exported structs are the reference for operators:
 // docs/configuration.md is generated from them. In their tags stand the key
 // (yaml), its default, the words allowed (enum), the bounds (min, max: of a
-// number, a duration, a size, or the length of a list), and the keys and words
-// that the product knows but this version does not have (later).
+// number, a duration, a size, or the length of a list), and the keys that
+// the product knows but this version does not have (later).
 package config
 
 import (
@@ -131,18 +131,20 @@ type Rule struct {
 
 	// What becomes of a recipient for whom every source says that there is no
 	// usable certificate. `reject`: 550 5.7.1. `hold`: the message waits, sealed,
-	// in the spool until a certificate appears. `plaintext`: the copy leaves
-	// unprotected. A source that does not answer never counts as such a word:
+	// in the spool until a certificate appears. `provision`: the first source of
+	// type `directory` makes a key for the recipient, and the copy is sealed to
+	// it at once; it needs `token_file` there. `plaintext`: the copy leaves unprotected. A source that does not answer never counts as such a word:
 	// the recipient is deferred with 451 4.4.3.
 	// Hazard: `plaintext` sends mail unprotected, also when a certificate has
 	// merely expired; `sealpost check` warns of each such rule.
-	NoKey string `yaml:"no_key" default:"reject" enum:"reject|hold|plaintext" later:"provision"`
+	NoKey string `yaml:"no_key" default:"reject" enum:"reject|hold|provision|plaintext"`
 }
 
 // Header is a condition on the message's header. Any one field of that name
 // with a matching value will do.
 type Header struct {
-	// The field's name, without the colon. Case does not matter.
+	// The field's name, without the colon. Case does not matter. The fields
+	// X-Sealpost-* are gone when rules are asked.
 	Name string `yaml:"name" kind:"field" required:"true"`
 
 	// A pattern over the unfolded value, with `*` and `?`. Case does not matter.
@@ -168,6 +170,8 @@ func (c *Config) Rules() []policy.Rule {
 			p.NoKey = policy.Plaintext
 		case "hold":
 			p.NoKey = policy.Hold
+		case "provision":
+			p.NoKey = policy.Provision
 		}
 		rules = append(rules, p)
 	}

@@ -44,7 +44,7 @@ func checkText(s string, tag reflect.StructTag) error {
 	case s == word:
 		return nil
 	case words != "":
-		return checkEnum(s, strings.Split(words, "|"), tag.Get("later"))
+		return checkEnum(s, strings.Split(words, "|"))
 	}
 	err := checkKind(tag.Get("kind"), s)
 	if err != nil && word != "" {
@@ -92,14 +92,11 @@ func checkBounds(n int64, t reflect.Type, tag reflect.StructTag) error {
 }
 
 // checkEnum wants one of the words.
-func checkEnum(s string, words []string, later string) error {
+func checkEnum(s string, words []string) error {
 	if slices.Contains(words, s) {
 		return nil
 	}
 	list := strings.Join(words, ", ")
-	if slices.Contains(strings.Split(later, "|"), s) {
-		return fmt.Errorf("%s is not available in this version: write %s", s, strings.Join(words, " or "))
-	}
 	if near := nearest(s, words); near != "" {
 		return fmt.Errorf("%s is none of %s: did you mean %s?", quote(s), list, near)
 	}

@@ -164,6 +164,8 @@ func (e *explanation) decision(d relay.Decision, atRcpt *reply.Error) {
 		}
 	case d.Action == relay.Held:
 		e.Parcel = "waits, sealed in the spool, until there is a certificate"
+	case d.Action == relay.Provision:
+		e.Parcel = "would be provisioned: the directory makes a key, and a copy of its own is sealed to it (nothing is made now)"
 	default:
 		e.Parcel = fmt.Sprintf("one copy in the clear for all recipients of rule %q", d.Clearance.Rule())
 	}
@@ -192,7 +194,7 @@ func printExplanations(w io.Writer, all []explanation, header bool) {
 		}
 		line("parcel", e.Parcel)
 		switch e.Action {
-		case string(relay.Sealed):
+		case string(relay.Sealed), string(relay.Provision):
 			parcels[e.To] = true
 		case string(relay.Passed):
 			parcels["rule "+e.Rule] = true

@@ -82,6 +82,8 @@ func TestMetricsFromTheStart(t *testing.T) {
 		`sealpost_recipients_total{action="sealed",rule="default"}`, `sealpost_recipients_total{action="passed",rule="default"}`,
 		`sealpost_recipients_total{action="refused",rule="default"}`, `sealpost_recipients_total{action="deferred",rule="default"}`,
 		`sealpost_plaintext_recipients_total{rule="default"}`, `sealpost_messages_total{result="taken"}`,
+		`sealpost_provisioned_total{result="created"}`, `sealpost_provisioned_total{result="known"}`,
+		`sealpost_provision_failures_total{reason="provision-unavailable"}`,
 		`sealpost_lookups_total{source="pinned"}`, `sealpost_lookup_failures_total{source="keys"}`,
 		`sealpost_lookup_stale_answers_total{source="keys"}`, `sealpost_certificates_refused_total{reason="certificate-expired"}`,
 		`sealpost_delivery_delay_seconds_count{phase="transmit"}`, `sealpost_upstream_failures_total{dsn="4.4.1",upstream="` + sink.Addr + `"}`,

@@ -30,14 +30,11 @@ func (r *rooms) openDirectorySource(s *config.Source, log *slog.Logger) (lookup.
 	if s.URL == "" {
 		return r.openOwnDirectory(log)
 	}
-	roots, err := config.ReadRoots(s.TLSRoots)
+	client, err := directoryClient(s)
 	if err != nil {
 		return nil, err
 	}
-	opts := lookup.DirectoryOptions{Options: keydb.Options{
-		URL: s.URL, TokenFile: string(s.TokenFile), RootCAs: roots, Timeout: s.Timeout,
-		AllowHTTP: true, // the configuration has checked where cleartext is allowed
-	}}
+	opts := lookup.DirectoryOptions{Options: client}
 	if s.Stale != nil {
 		opts.Stale = *s.Stale
 	}
@@ -92,6 +89,15 @@ func (r *rooms) probeFeeds(ctx context.Context, w io.Writer) bool {
 		fmt.Fprintf(w, "source %s: changes can be followed (%d)\n", f.source, page.Sequence)
 	}
 	return ok
+}
+
+// directoryClient says how the directory of a source is asked.
+func directoryClient(s *config.Source) (keydb.Options, error) {
+	roots, err := config.ReadRoots(s.TLSRoots)
+	return keydb.Options{
+		URL: s.URL, TokenFile: string(s.TokenFile), RootCAs: roots, Timeout: s.Timeout,
+		AllowHTTP: true, // the configuration has checked where cleartext is allowed
+	}, err
 }
 
 // openOwnDirectory is the directory of the same configuration: a server asks the

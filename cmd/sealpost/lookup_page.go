@@ -10,6 +10,9 @@ import (
 func (r lookupReport) print(p *paper) {
 	text, c := r.gist()
 	p.headline(r.Address, c, text)
+	if len(r.Provision) > 0 {
+		p.line(2, plain, "would be provisioned by "+strings.Join(r.Provision, ", ")+" (no_key: provision): the directory makes a key when mail comes")
+	}
 	r.printSources(p)
 	for i, cert := range r.Certificates {
 		cert.print(p, i+1, r.Time)

@@ -28,6 +28,7 @@ type lookupReport struct {
 	Cipher       string              `json:"cipher,omitempty"`
 	CipherWhy    string              `json:"cipher_why,omitempty"`
 	Instead      string              `json:"certificates_of,omitempty"`
+	Provision    []string            `json:"provision,omitempty"`
 	Sources      []sourceReport      `json:"sources"`
 	Certificates []certificateReport `json:"certificates"`
 	Server       serverReport        `json:"server"`
@@ -97,6 +98,9 @@ func (r *rooms) report(a address.Address, answer lookup.Answer, now time.Time) l
 		out.Cipher, out.CipherWhy = cipher.String(), cipherWhy(r.cfg.SMIME.Content, cipher, chosen)
 	} else if answer.Outcome == lookup.Found {
 		out.Reason = string(reason.CertificateKeyKind)
+	}
+	if answer.Outcome == lookup.None {
+		out.Provision = d.Policy.Provisions(a)
 	}
 	for _, c := range answer.Candidates {
 		report := newCertificateReport(c)

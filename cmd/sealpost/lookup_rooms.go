@@ -35,16 +35,7 @@ func (r *rooms) openLookup(cfg *config.Config, log *slog.Logger) error {
 		if err != nil {
 			return fmt.Errorf("lookup source %s: %w", s.Name, err)
 		}
-		trust := lookup.TrustOptions{
-			Roots: r.roots, SystemRoots: cfg.Trust.SystemRoots,
-			MinRSABits: cfg.Trust.MinRSABits, FoldLocal: cfg.Trust.FoldLocalPart, Pins: cfg.Trust.PinnedCertificates(),
-			SubjectAddress: cfg.Trust.SubjectAddress, WholeDomain: cfg.Trust.AllowDomainCertificate,
-		}
-		if s.Trust == "source" {
-			trust.Vouch = lookup.Itself
-		}
-		r.trustRevocation(&trust, cfg)
-		judged, err := lookup.NewTrusted(source, trust)
+		judged, err := lookup.NewTrusted(source, r.trustOptions(s))
 		if err != nil {
 			return fmt.Errorf("lookup source %s: %w", s.Name, err)
 		}
@@ -63,6 +54,21 @@ func (r *rooms) openLookup(cfg *config.Config, log *slog.Logger) error {
 		return err
 	}
 	return r.openCache(cfg)
+}
+
+// trustOptions say how the certificates of a source are judged.
+func (r *rooms) trustOptions(s *config.Source) lookup.TrustOptions {
+	cfg := r.cfg
+	trust := lookup.TrustOptions{
+		Roots: r.roots, SystemRoots: cfg.Trust.SystemRoots,
+		MinRSABits: cfg.Trust.MinRSABits, FoldLocal: cfg.Trust.FoldLocalPart, Pins: cfg.Trust.PinnedCertificates(),
+		SubjectAddress: cfg.Trust.SubjectAddress, WholeDomain: cfg.Trust.AllowDomainCertificate,
+	}
+	if s.Trust == "source" {
+		trust.Vouch = lookup.Itself
+	}
+	r.trustRevocation(&trust, cfg)
+	return trust
 }
 
 func (r *rooms) openCache(whole *config.Config) (err error) {

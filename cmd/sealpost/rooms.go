@@ -89,7 +89,7 @@ func (r *rooms) open(cfg *config.Config, log *slog.Logger) error {
 	for _, l := range cfg.Listen {
 		r.settings.Networks[l.Address] = l.Networks
 	}
-	return nil
+	return r.openKeyMaker(cfg, log)
 }
 
 func newDecider(cfg *config.Config) (*relay.Decider, error) {
