@@ -19,7 +19,7 @@ type directoryTokenCommand struct {
 
 type tokenCreateCommand struct {
 	directoryAccess
-	Scope   []string `required:"" help:"What it allows: read (look up past the rate limit), batch, feed (a full copy), write (publish and revoke), admin (everything)." placeholder:"SCOPE"`
+	Scope   []string `required:"" help:"What it allows: read (look up past the rate limit), batch, feed (a full copy), write (publish and revoke), provision (have keys made), admin (everything)." placeholder:"SCOPE"`
 	Expires age      `help:"How long it is good for, as in 12h or 90d. Default: for ever." placeholder:"AGE"`
 	Name    string   `arg:"" help:"Whose it is, for operators."`
 }

@@ -93,6 +93,10 @@ func (a *API) route() {
 		message := &endpoint{call: "message", method: "POST", serve: (*exchange).message, codes: []int{200, 401, 413, 415, 422, 429, 503}}
 		a.routes[keydb.PathMessages] = []*endpoint{message}
 	}
+	if a.opts.Provisioner != nil {
+		provision := &endpoint{call: "provision", method: "POST", serve: (*exchange).provision, codes: []int{200, 201, 400, 401, 403, 413, 415, 429, 503}}
+		a.routes[keydb.PathKeys] = []*endpoint{provision}
+	}
 	a.revoke = []*endpoint{revoke}
 	a.page = []*endpoint{{call: pageSearch, method: "GET", serve: (*exchange).page, codes: []int{200, 400, 404, 405, 429, 503}}}
 	claim := func(method string, codes ...int) *endpoint {

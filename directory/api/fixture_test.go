@@ -3,6 +3,8 @@ package api_test
 import (
 	"bytes"
 	"context"
+	"errors"
+	"fmt"
 	"io"
 	"log/slog"
 	"net/http"
@@ -15,6 +17,7 @@ import (
 
 	"sealpost/directory/api"
 	"sealpost/directory/harvest"
+	"sealpost/directory/provision"
 	"sealpost/directory/store"
 	"sealpost/internal/address"
 	"sealpost/internal/certificate"
@@ -61,13 +64,13 @@ func newDirectory(t testing.TB, change func(*directory, *api.Options)) *director
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { d.store.Close() })
-	for _, s := range []store.Scope{store.ScopeRead, store.ScopeBatch, store.ScopeFeed, store.ScopeWrite, store.ScopeAdmin} {
+	for _, s := range []store.Scope{store.ScopeRead, store.ScopeBatch, store.ScopeFeed, store.ScopeWrite, store.ScopeProvision, store.ScopeAdmin} {
 		if d.secret[s], _, err = d.store.CreateToken(context.Background(), string(s), []store.Scope{s}, time.Time{}); err != nil {
 			t.Fatal(err)
 		}
 	}
 	d.anna = d.enter(t, testkit.Leaf{Addresses: []string{"anna@example.org"}})
-	opts := api.Options{Store: d.store, Log: log, Harvester: fakeHarvester{}, Limits: api.Limits{PerSecond: -1}}
+	opts := api.Options{Store: d.store, Log: log, Harvester: fakeHarvester{}, Provisioner: fakeProvisioner{t, d}, Limits: api.Limits{PerSecond: -1}}
 	if change != nil {
 		change(d, &opts)
 	}
@@ -121,6 +124,35 @@ func (fakeHarvester) Read(_ context.Context, r io.Reader) (harvest.Learned, erro
 	}
 	addr, err := address.Parse(certs[0].Addresses[0])
 	return harvest.Learned{Address: addr, Certificate: certs[0], MessageID: "<1@example.org>", SigningTime: time.Now()}, err
+}
+
+// A fakeProvisioner takes what the store has, and issues by the test's CA, without
+// a key; some names it refuses.
+type fakeProvisioner struct {
+	t testing.TB
+	d *directory
+}
+
+func (f fakeProvisioner) Provision(ctx context.Context, r provision.Request) ([]store.Certificate, bool, error) {
+	key := r.Address.Key()
+	switch {
+	case strings.HasPrefix(key, "excluded@"):
+		return nil, false, &provision.Refusal{Reason: reason.ProvisionExcluded, Why: "no key is made for it"}
+	case strings.HasPrefix(key, "often@"):
+		return nil, false, &provision.Refusal{Reason: reason.ProvisionRate, Why: "ask later", RetryAfter: time.Minute}
+	case len(r.References) == 2 && r.References[1] == "":
+		return nil, false, fmt.Errorf("%w: an empty reference", provision.ErrRequest)
+	case strings.HasPrefix(key, "broken@"):
+		return nil, false, errors.New("the key service is away")
+	}
+	found, err := f.d.store.Lookup(ctx, []string{key})
+	if err != nil || len(found[0]) > 0 {
+		return found[0], false, err
+	}
+	cert := parse(f.t, f.d.ca.Issue(f.t, testkit.Leaf{Addresses: []string{key}, Key: "p256"}).Cert.Raw)
+	p, err := f.d.store.Provision(ctx, store.NewKey{Cert: cert, Address: r.Address, Wrapped: []byte("wrapped"), Keeper: "test", Secret: r.Secret,
+		References: r.References, Language: r.Language, Sender: r.Sender, Actor: r.Actor})
+	return p.Certificates, p.Created, err
 }
 
 // An answer is what came back.

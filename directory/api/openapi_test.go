@@ -151,7 +151,7 @@ func TestAnswersAreAsDescribed(t *testing.T) {
 		t.Fatal(err)
 	}
 	tag := "If-None-Match: " + d.call(t, annaPath, "", "").Header.Get("ETag")
-	batch, write, feed := d.with(store.ScopeBatch), d.with(store.ScopeWrite), d.with(store.ScopeFeed)
+	batch, write, feed, provision := d.with(store.ScopeBatch), d.with(store.ScopeWrite), d.with(store.ScopeFeed), d.with(store.ScopeProvision)
 	const typeJSON, typeCert, typeMessage = "\nContent-Type: application/json", "\nContent-Type: application/pkix-cert", "Content-Type: message/rfc822"
 	const unknown = "/v1/certificates/0000000000000000000000000000000000000000000000000000000000000000"
 	for _, c := range [][3]string{
@@ -177,6 +177,12 @@ func TestAnswersAreAsDescribed(t *testing.T) {
 		{"POST /v1/messages", typeMessage, string(carl.CertPEM)}, {"POST /v1/messages", typeMessage, "refuse"}, {"POST /v1/messages", "", der},
 		{"POST /v1/messages", typeMessage + "\nAuthorization: Bearer wrong", string(carl.CertPEM)},
 		{"POST /v1/messages", typeMessage, strings.Repeat("a", 26<<20)},
+		{"POST /v1/keys", provision + typeJSON, `{"address":"new@example.org","secret":"4711","references":["a","b"],"language":"zh","sender":"bank@example.com"}`},
+		{"POST /v1/keys", provision + typeJSON, `{"address":"new@example.org"}`}, {"POST /v1/keys", provision + typeJSON, `{}`},
+		{"POST /v1/keys"}, {"POST /v1/keys", feed}, {"POST /v1/keys", provision, `{}`},
+		{"POST /v1/keys", provision + typeJSON, `{"address":"excluded@example.org"}`}, {"POST /v1/keys", provision + typeJSON, `{"address":"often@example.org"}`},
+		{"POST /v1/keys", provision + typeJSON, `{"address":"broken@example.org"}`},
+		{"POST /v1/keys", provision + typeJSON, `{"address":"` + strings.Repeat("a", 17<<10) + `"}`},
 		{"GET /v1/changes", feed}, {"GET /v1/changes?since=" + d.store.Epoch() + ".1&limit=1", feed}, {"GET /v1/changes?limit=0", feed},
 		{"GET /v1/changes"}, {"GET /v1/changes", write}, {"GET /v1/changes?since=other.1", feed},
 		{"GET /openapi.json"}, {"GET /openapi.yaml"}, {"GET /openapi.json", "If-None-Match: *"}, {"GET /openapi.yaml", "If-None-Match: *"},
@@ -240,7 +246,7 @@ func (d *described) allSeen(t *testing.T, what string, op *v3.Operation) {
 // What is not described is not there.
 func TestNothingBeyondTheDescription(t *testing.T) {
 	d := newDirectory(t, nil)
-	for _, path := range []string{"/", "/v1", "/v1/", "/v1/keys", "/v1/certificates/", "/v1/certificate", "/certificates", "/v1/certificates:", "/V1/changes", "//v1/changes", "/openapi", "/metrics", "/debug/pprof/"} {
+	for _, path := range []string{"/", "/v1", "/v1/", "/v1/key", "/v1/keys/", "/v1/certificates/", "/v1/certificate", "/certificates", "/v1/certificates:", "/V1/changes", "//v1/changes", "/openapi", "/metrics", "/debug/pprof/"} {
 		a := d.call(t, "GET "+path, d.with(store.ScopeAdmin), "")
 		if a.StatusCode != http.StatusNotFound && a.StatusCode != http.StatusMethodNotAllowed {
 			t.Errorf("%s: %s", path, a.Status)
@@ -248,7 +254,7 @@ func TestNothingBeyondTheDescription(t *testing.T) {
 	}
 	for path, allow := range map[string]string{
 		"/v1/certificates": "GET, HEAD, POST", "/v1/certificates:batch": "POST", "/v1/changes": "GET, HEAD",
-		"/v1/certificates/00": "DELETE", "/openapi.yaml": "GET, HEAD", "/v1/messages": "POST", "/certificates/search.cgi": "GET, HEAD",
+		"/v1/certificates/00": "DELETE", "/openapi.yaml": "GET, HEAD", "/v1/messages": "POST", "/v1/keys": "POST", "/certificates/search.cgi": "GET, HEAD",
 	} {
 		if a := d.call(t, "PATCH "+path, d.with(store.ScopeAdmin), ""); a.StatusCode != 405 || a.Header.Get("Allow") != allow {
 			t.Errorf("PATCH %s: %s, Allow %q", path, a.Status, a.Header.Get("Allow"))

@@ -62,6 +62,8 @@ type Options struct {
 	Finder    *Finder   // default: one that asks the store
 	Harvester Harvester // nil: POST /v1/messages is not there
 	Page      Page      // nil: there are no pages
+	// Provisioner makes keys; nil: POST /v1/keys is not there.
+	Provisioner Provisioner
 
 	RequireToken   bool           // lookups need the scope read
 	TrustedProxies []netip.Prefix // whose X-Forwarded-For is believed

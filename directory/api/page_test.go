@@ -35,7 +35,7 @@ func TestPageBehindTheLimits(t *testing.T) {
 		t.Errorf("%v: %s", a.Header, a.body)
 	}
 	d.call(t, "GET /nowhere", "", "").expect(t, 404, "")
-	d.call(t, "GET /v1/keys", "", "").expect(t, 404, "not-found")
+	d.call(t, "GET /v1/nothing", "", "").expect(t, 404, "not-found")
 	if text := d.log.text(); strings.Contains(text, "anna@") || !strings.Contains(text, `"call":"page"`) {
 		t.Errorf("the log: %s", text)
 	}

@@ -34,7 +34,7 @@ func TestCountedCodesAreTheDescribedOnes(t *testing.T) {
 	if err := yaml.Unmarshal(Description, &spec); err != nil {
 		t.Fatal(err)
 	}
-	a, err := New(Options{Store: noStore{}, Harvester: noHarvest{}})
+	a, err := New(Options{Store: noStore{}, Harvester: noHarvest{}, Provisioner: noProvision{}})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -66,3 +66,5 @@ func TestCountedCodesAreTheDescribedOnes(t *testing.T) {
 		t.Fatalf("only %d operations are described", count)
 	}
 }
+
+type noProvision struct{ Provisioner }
