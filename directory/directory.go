@@ -3,8 +3,9 @@
 // write to somebody.
 //
 // The rooms below it: store keeps the certificates and their history, harvest
-// reads signed mail, importer reads files, api answers HTTP, portal has the
-// pages for people. This package puts them together.
+// reads signed mail, importer reads files, provision makes keys for those who
+// have none and escrow wraps them, api answers HTTP, portal has the pages for
+// people. This package puts them together.
 package directory
 
 import (
@@ -20,6 +21,7 @@ import (
 	"sealpost/directory/api"
 	"sealpost/directory/harvest"
 	"sealpost/directory/portal"
+	"sealpost/directory/provision"
 	"sealpost/directory/store"
 	"sealpost/internal/address"
 	"sealpost/lookup/keydb"
@@ -40,6 +42,9 @@ type Options struct {
 	Harvester api.Harvester
 	// API says what is allowed; its Store, Finder, Harvester and Page are set here.
 	API api.Options
+	// Provision makes keys for addresses that have none; nil: nobody does. Its Store
+	// is set here.
+	Provision *provision.Options
 	// Page is the page for people; nil: there is none. Its Find is set here, and
 	// stays nil where lookups need a token.
 	Page  *portal.Options
@@ -53,6 +58,7 @@ type Directory struct {
 	store  *store.Store
 	index  *mirror.Mirror // nil without
 	finder *api.Finder
+	engine *provision.Engine // nil: no keys are made
 	api    *api.API
 	stop   context.CancelFunc
 	tasks  sync.WaitGroup
@@ -92,7 +98,7 @@ func (d *Directory) open(ctx context.Context) (err error) {
 	d.finder = api.NewFinder(beside, d.store, d.opts.Clock)
 	o := d.opts.API
 	o.Store, o.Finder, o.Harvester, o.Log, o.Clock = d.store, d.finder, d.opts.Harvester, d.opts.Log, d.opts.Clock
-	if err := d.addPage(&o); err != nil {
+	if err := errors.Join(d.addPage(&o), d.openProvision(&o)); err != nil {
 		return err
 	}
 	if d.api, err = api.New(o); err != nil {
@@ -131,6 +137,7 @@ func (d *Directory) start() {
 		})
 	}
 	d.tasks.Go(func() { d.expire(ctx) })
+	d.tasks.Go(func() { d.expireKeys(ctx) })
 }
 
 // expire gives certificates their last status when their time has passed.
