@@ -18,7 +18,7 @@ import (
 // authority makes an authority as `directory ca init` does.
 func authority(t testing.TB) *ca.Authority {
 	t.Helper()
-	made, err := ca.Make(ca.MakeOptions{Name: "Bank Mail", Organization: "Bank", Key: "p-256"})
+	made, err := ca.Make(ca.MakeOptions{Name: "Bank Mail", Organization: "Bank", Country: "DE", Key: "p-256"})
 	if err != nil {
 		t.Fatal(err)
 	}
