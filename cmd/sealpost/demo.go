@@ -45,12 +45,15 @@ func (c demoCommand) Run(ctx context.Context, s streams) error {
 	if err := os.WriteFile(configFile, []byte(world.config(c.Listen)), 0o600); err != nil {
 		return err
 	}
+	if err := world.enroll(ctx); err != nil {
+		return err
+	}
 	server, err := startServer(configFile, s.Err)
 	if err != nil {
 		return err
 	}
 	defer server.stop()
-	d := &demo{world: world, relay: server.addr(0).String(), out: s.Out}
+	d := &demo{world: world, relay: server.addr(0).String(), directory: server.directory.listener.Addr().String(), out: s.Out}
 	if err := d.play(); err != nil {
 		return err
 	}
@@ -61,10 +64,11 @@ func (c demoCommand) Run(ctx context.Context, s streams) error {
 }
 
 type demo struct {
-	world *demoWorld
-	relay string
-	out   io.Writer
-	pdf   []byte // the attachment as it was sent
+	world     *demoWorld
+	relay     string
+	directory string
+	out       io.Writer
+	pdf       []byte // the attachment as it was sent
 }
 
 func (d *demo) say(format string, args ...any) { fmt.Fprintf(d.out, format+"\n", args...) }
@@ -78,7 +82,7 @@ func (d *demo) quote(text string) {
 func (d *demo) play() error {
 	d.say("Sealpost demo: a bank's mailer sends plain mail; what its customers receive is S/MIME.\n")
 	d.say("   mailer --plain--> Sealpost %s --sealed--> mail server %s", d.relay, d.world.sink.Addr())
-	d.say("                     certificates: http://%s/v1/certificates?email=...\n", d.world.directory.Addr())
+	d.say("                     certificates: its own directory, http://%s/v1/certificates?email=...\n", d.directory)
 	statement, pdf, err := demoStatement()
 	if err != nil {
 		return err

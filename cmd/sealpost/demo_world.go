@@ -1,6 +1,7 @@
 package main
 
 import (
+	"context"
 	"crypto/ecdsa"
 	"crypto/elliptic"
 	"crypto/rand"
@@ -13,7 +14,6 @@ import (
 	"io"
 	"math/big"
 	"net"
-	"net/http"
 	"os"
 	"path/filepath"
 	"time"
@@ -22,21 +22,19 @@ import (
 )
 
 // demoWorld is everything around the relay that a real installation has
-// already: people with certificates, a directory that knows them, and the
-// mail server that takes the sealed mail.
+// already: people with certificates, and the mail server that takes the sealed
+// mail.
 type demoWorld struct {
-	dir       string // keys, certificates, configuration and what arrived
-	people    map[string]*person
-	directory net.Listener
-	sink      net.Listener
-	arrived   chan delivery
-	close     []func() error
+	dir     string // keys, certificates, configuration and what arrived
+	people  map[string]*person
+	sink    net.Listener
+	arrived chan delivery
+	close   []func() error
 }
 
 type person struct {
-	cert    *x509.Certificate
-	key     *rsa.PrivateKey
-	certPEM []byte
+	cert *x509.Certificate
+	key  *rsa.PrivateKey
 }
 
 // A delivery is one message that the sink took.
@@ -55,7 +53,7 @@ func newDemoWorld(addresses ...string) (*demoWorld, error) {
 	if err := w.issue(addresses); err != nil {
 		return nil, errors.Join(err, w.Close())
 	}
-	if err := errors.Join(w.serveDirectory(), w.serveSink()); err != nil {
+	if err := w.serveSink(); err != nil {
 		return nil, errors.Join(err, w.Close())
 	}
 	return w, nil
@@ -128,10 +126,7 @@ func (w *demoWorld) addPerson(address string, key *rsa.PrivateKey, der []byte) e
 	if err != nil {
 		return err
 	}
-	w.people[address] = &person{
-		cert: cert, key: key,
-		certPEM: pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: der}),
-	}
+	w.people[address] = &person{cert: cert, key: key}
 	return w.writePair(address, key, der)
 }
 
@@ -149,26 +144,15 @@ func (w *demoWorld) write(name, kind string, der []byte) error {
 	return os.WriteFile(w.path(name), pem.EncodeToMemory(&pem.Block{Type: kind, Bytes: der}), 0o600)
 }
 
-// serveDirectory answers GET /v1/certificates?email=A as the directory API
-// does: the certificate as PEM, or 404.
-func (w *demoWorld) serveDirectory() (err error) {
-	if w.directory, err = net.Listen("tcp", "127.0.0.1:0"); err != nil {
-		return err
+// enroll has the directory learn the people's certificates from their files, as an
+// operator does.
+func (w *demoWorld) enroll(ctx context.Context) error {
+	c := directoryImportCommand{Quiet: true}
+	c.Config = w.path("sealpost.yaml")
+	for address := range w.people {
+		c.Paths = append(c.Paths, w.path(address+".pem"))
 	}
-	mux := http.NewServeMux()
-	mux.HandleFunc("GET /v1/certificates", func(rw http.ResponseWriter, r *http.Request) {
-		p := w.people[r.URL.Query().Get("email")]
-		if p == nil {
-			http.NotFound(rw, r)
-			return
-		}
-		rw.Header().Set("Content-Type", "application/x-pem-file")
-		rw.Write(p.certPEM)
-	})
-	server := &http.Server{Handler: mux, ReadHeaderTimeout: 5 * time.Second}
-	go server.Serve(w.directory)
-	w.close = append(w.close, server.Close)
-	return nil
+	return c.Run(ctx, streams{Out: io.Discard, Err: io.Discard})
 }
 
 // serveSink runs the mail server behind the relay: go-smtp, which knows
@@ -236,12 +220,15 @@ upstream:
 on_trouble: defer
 lookup:
   sources:
-    - {name: demo-directory, type: http, url: "http://%s/v1/certificates?email={address}", trust: pki}
+    - {name: keydb, type: directory}    # the one below
 trust: {roots: [root.pem]}
+directory:
+  address: 127.0.0.1:0
+  store: {file: keys.db}
 policy:
   - {name: statements, sender: "*@bank.example", encrypt: always, no_key: reject}
   - {name: default, encrypt: always, no_key: reject}
 metrics: {address: none}
 log: {level: error, format: text}
-`, listen, w.sink.Addr(), w.directory.Addr())
+`, listen, w.sink.Addr())
 }
