@@ -50,6 +50,23 @@ func TestOpenersOpen(t *testing.T) {
 	}
 }
 
+// A PKCS #12 file is all that its reader was given.
+func TestOpenersTakeKeyFiles(t *testing.T) {
+	id := NewCA(t).For(t, "anna@example.org")
+	entity := []byte("Content-Type: text/plain\r\n\r\n" + oddMessage)
+	sealed := sealWithOpenSSL(t, entity, id, "SMIME")
+	Need(t, "openssl")
+	file, err := os.ReadFile(pkcs12(t, t.TempDir(), id))
+	if err != nil {
+		t.Fatal(err)
+	}
+	for name, open := range map[string]func(testing.TB, []byte, []byte, string) []byte{"openssl": OpenSSLOpenWithFile, "nss": NSSOpenWithFile} {
+		if got := open(t, sealed, file, pkcs12Password); !bytes.Equal(got, entity) {
+			t.Errorf("%s: %q", name, got)
+		}
+	}
+}
+
 func TestOpenersRefuseAnotherKey(t *testing.T) {
 	ca := NewCA(t)
 	sealed := sealWithOpenSSL(t, []byte("secret"), ca.For(t, "anna@example.org"), "DER")
