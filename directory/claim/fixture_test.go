@@ -9,6 +9,7 @@ import (
 	"errors"
 	"log/slog"
 	"net/netip"
+	"os"
 	"path/filepath"
 	"regexp"
 	"strings"
@@ -269,3 +270,48 @@ func is(t testing.TB, what string, err, want error) {
 }
 
 func fingerprint(id *testkit.Identity) [32]byte { return sha256.Sum256(id.Cert.Raw) }
+
+// resend asks for another notice as the page does, and reads it.
+func (w *world) resend(t testing.TB, addr string) letter {
+	t.Helper()
+	before := len(w.post.all())
+	w.engine.Start()
+	defer w.engine.Close()
+	if err := w.engine.Resend(t.Context(), addr, home); err != nil {
+		t.Fatal(err)
+	}
+	testkit.Poll(t, "another notice", func() bool { return len(w.post.all()) > before })
+	return read(t, w.post.all()[before].message)
+}
+
+func contains(data []byte, text string) bool {
+	return bytes.Contains(bytes.ToLower(data), bytes.ToLower([]byte(text)))
+}
+
+// inFiles looks through everything that is on disk.
+func inFiles(t testing.TB, dir, what, text string) {
+	t.Helper()
+	files, err := filepath.Glob(filepath.Join(dir, "directory.db*"))
+	if err != nil || len(files) == 0 {
+		t.Fatalf("no files: %v", err)
+	}
+	for _, f := range files {
+		data, err := os.ReadFile(f)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if contains(data, text) {
+			t.Errorf("%s has the %s", filepath.Base(f), what)
+		}
+	}
+}
+
+// wrapAs wraps a key for an address.
+func wrapAs(t testing.TB, w *world, id *testkit.Identity, addr string) []byte {
+	t.Helper()
+	wrapped, _, err := escrow.Seal(t.Context(), w.keeper, id.Key.(crypto.Signer), fingerprint(id), addr)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return wrapped
+}

@@ -195,13 +195,16 @@ func (l *letters) check(e *Engine) error {
 		if subject == "" || len(subject) > 200 {
 			return templateError(letter.text.Name(), "needs a subject of at most 200 bytes")
 		}
-		for what, value := range map[string]string{".Link": d.Link, ".Code": d.Code, ".Page": d.Page,
-			".References (both)": d.References[0]} {
-			if !strings.Contains(text, value) {
-				return templateError(letter.text.Name(), "does not say {{%s}}, which its reader needs", what)
+		for _, need := range [][2]string{{".Link", d.Link}, {".Code", d.Code}, {".Page", d.Page}, {".References", d.References[0]}, {".References", d.References[1]}} {
+			escaped := htmltemplate.HTMLEscapeString(need[1])
+			switch {
+			case !strings.Contains(text, need[1]):
+				return templateError(letter.text.Name(), "does not say {{%s}}, which its reader needs", need[0])
+			case !strings.Contains(page, escaped):
+				return templateError(letter.html.Name(), "does not say {{%s}}, which its reader needs", need[0])
 			}
-			if !strings.Contains(page, htmltemplate.HTMLEscapeString(value)) {
-				return templateError(letter.html.Name(), "does not say {{%s}}, which its reader needs", what)
+			if need[1] == d.Link { // it begins as the page does
+				text, page = strings.ReplaceAll(text, need[1], ""), strings.ReplaceAll(page, escaped, "")
 			}
 		}
 		if at := active.FindString(page); at != "" {
