@@ -23,6 +23,7 @@ func completeDirectory(c *Config) {
 	if d.Index == "" && d.Store.File != "" {
 		d.Index = d.Store.File + ".index"
 	}
+	completeCA(d)
 }
 
 func (k *checker) directory() {
@@ -42,6 +43,7 @@ func (k *checker) directory() {
 	k.directoryStore(d)
 	k.directoryTLS(d)
 	k.enrol()
+	k.authority()
 	k.networks("directory.trusted_proxies", d.TrustedProxies, "everybody in it could take on any client address")
 	if d.Harvest.Trust == "any" {
 		k.warn("directory.harvest.trust", "any believes the first certificate that signs for an address: one forged mail is enough for an address that is not known yet")

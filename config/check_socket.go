@@ -83,6 +83,9 @@ func (k *checker) sockets() {
 		if d.Enrol != nil {
 			add("directory.enrol.address", d.Enrol.Address)
 		}
+		if d.CA != nil {
+			add("directory.ca.address", d.CA.Address)
+		}
 	}
 	for i, u := range k.config.Upstream {
 		host, port, err := net.SplitHostPort(u.Address)

@@ -50,6 +50,9 @@ type Directory struct {
 	// The directory's own mailbox, to which people send signed mail.
 	Enrol *DirectoryEnrol `yaml:"enrol"`
 
+	// The directory's own authority. Without one, it issues no certificates.
+	CA *DirectoryCA `yaml:"ca"`
+
 	// How the page looks.
 	Page DirectoryPage `yaml:"page"`
 }

@@ -37,9 +37,15 @@ func TestWarnings(t *testing.T) {
 		"ldap, anonymous":               {"trust: {roots: [roots.pem]}\nlookup: {sources: [{name: a, type: ldap, base: \"dc=example\", url: \"ldaps://l.example\", trust: source}]}\n", []string{"lookup.sources[0]"}},
 		"ldap, login":                   {"trust: {roots: [roots.pem]}\nlookup: {sources: [{name: a, type: ldap, base: \"dc=example\", url: \"ldaps://l.example\", trust: source, bind_dn: \"cn=a\", password_file: pass}]}\n", nil},
 		"ldap, local part":              {"trust: {roots: [roots.pem]}\nlookup: {sources: [{name: a, type: ldap, base: \"dc=example\", url: \"ldaps://l.example\", filter: \"(uid={local})\"}]}\n", []string{"lookup.sources[0].filter"}},
-		"hold, nobody to tell":          {"trust: {on_key_change: hold, known_keys: known.keys}\n", []string{"trust.on_key_change"}},
-		"hold":                          {"trust: {on_key_change: hold, known_keys: known.keys}\ncontrol: control.sock\n", nil},
-		"rfc4387 in the clear":          {"trust: {roots: [roots.pem]}\nlookup: {sources: [{name: a, type: rfc4387, url: \"http://k.example/s\"}]}\n", []string{"lookup.sources[0].url"}},
+		"no authority yet": {"directory: {address: \"127.0.0.1:1\", store: {file: d.db}, harvest: {trust: any}, ca: {certificate: ca.pem, key: ca.key, address: \":80\"}}\n",
+			[]string{"directory.ca", "directory.harvest.trust"}},
+		"lists by https": {"directory: {address: \"127.0.0.1:1\", store: {file: d.db}, harvest: {trust: any}, ca: {certificate: other.pem, key: other.key}}\n",
+			[]string{"directory.ca", "directory.harvest.trust"}},
+		"lists by http": {"directory: {address: \"127.0.0.1:1\", store: {file: d.db}, harvest: {trust: any}, ca: {certificate: other.pem, key: other.key, url: \"http://k.example\"}}\n",
+			[]string{"directory.harvest.trust"}},
+		"hold, nobody to tell": {"trust: {on_key_change: hold, known_keys: known.keys}\n", []string{"trust.on_key_change"}},
+		"hold":                 {"trust: {on_key_change: hold, known_keys: known.keys}\ncontrol: control.sock\n", nil},
+		"rfc4387 in the clear": {"trust: {roots: [roots.pem]}\nlookup: {sources: [{name: a, type: rfc4387, url: \"http://k.example/s\"}]}\n", []string{"lookup.sources[0].url"}},
 	} {
 		t.Run(name, func(t *testing.T) {
 			_, warnings, err := parse(filepath.Join(dir, "sealpost.yaml"), []byte(withBase(c.text)), around())

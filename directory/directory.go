@@ -19,6 +19,7 @@ import (
 	"time"
 
 	"sealpost/directory/api"
+	"sealpost/directory/ca"
 	"sealpost/directory/harvest"
 	"sealpost/directory/portal"
 	"sealpost/directory/provision"
@@ -47,21 +48,25 @@ type Options struct {
 	Provision *provision.Options
 	// Page is the page for people; nil: there is none. Its Find is set here, and
 	// stays nil where lookups need a token.
-	Page  *portal.Options
-	Log   *slog.Logger     // default: slog.Default
-	Clock func() time.Time // default: time.Now
+	Page *portal.Options
+	// Authority issues certificates; nil: there is none.
+	Authority *ca.Authority
+	Log       *slog.Logger     // default: slog.Default
+	Clock     func() time.Time // default: time.Now
 }
 
 // A Directory is one node.
 type Directory struct {
-	opts   Options
-	store  *store.Store
-	index  *mirror.Mirror // nil without
-	finder *api.Finder
-	engine *provision.Engine // nil: no keys are made
-	api    *api.API
-	stop   context.CancelFunc
-	tasks  sync.WaitGroup
+	opts      Options
+	store     *store.Store
+	index     *mirror.Mirror // nil without
+	finder    *api.Finder
+	engine    *provision.Engine // nil: no keys are made
+	api       *api.API
+	handler   http.Handler
+	publisher http.Handler // nil without an authority
+	stop      context.CancelFunc
+	tasks     sync.WaitGroup
 }
 
 // expireEvery is how often certificates are looked for whose time has passed.
@@ -104,6 +109,10 @@ func (d *Directory) open(ctx context.Context) (err error) {
 	if d.api, err = api.New(o); err != nil {
 		return err
 	}
+	if d.opts.Authority != nil {
+		d.publisher = d.opts.Authority.Handler(d.store)
+	}
+	d.handler = withAuthority(d.publisher, d.api)
 	d.start()
 	return nil
 }
@@ -138,6 +147,7 @@ func (d *Directory) start() {
 	}
 	d.tasks.Go(func() { d.expire(ctx) })
 	d.tasks.Go(func() { d.expireKeys(ctx) })
+	d.tasks.Go(func() { d.watch(ctx) })
 }
 
 // expire gives certificates their last status when their time has passed.
@@ -161,7 +171,7 @@ func (d *Directory) expire(ctx context.Context) {
 }
 
 // Handler answers HTTP.
-func (d *Directory) Handler() http.Handler { return d.api }
+func (d *Directory) Handler() http.Handler { return d.handler }
 
 // Find gives the certificates for an address, the best first; none is no error.
 func (d *Directory) Find(ctx context.Context, addr address.Address) ([]keydb.Certificate, error) {

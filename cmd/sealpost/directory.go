@@ -24,6 +24,8 @@ type directoryCommand struct {
 	Hold    directoryHoldCommand    `cmd:"" help:"Do not use a certificate until it is accepted."`
 	Accept  directoryAcceptCommand  `cmd:"" help:"Use a certificate that is held or superseded, in the place of others of its address."`
 	Token   directoryTokenCommand   `cmd:"" help:"Make, list and delete the tokens of API clients."`
+	CA      directoryCACommand      `cmd:"" name:"ca" help:"The directory's own authority: make, show and renew it."`
+	Audit   directoryAuditCommand   `cmd:"" help:"What was done with certificates and keys, and proof that the record is whole."`
 	Backup  directoryBackupCommand  `cmd:"" help:"Copy the database to a file, while it is in use."`
 	Restore directoryRestoreCommand `cmd:"" help:"Put a backup in the place of the database, while the server is stopped."`
 }

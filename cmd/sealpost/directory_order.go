@@ -41,10 +41,19 @@ func (c directoryOrder) run(ctx context.Context, s streams, status store.Status,
 	return errors.Join(errs...)
 }
 
-type directoryRevokeCommand struct{ directoryOrder }
+type directoryRevokeCommand struct {
+	directoryOrder
+	Reason string `help:"For lists and OCSP, where the directory's own authority issued it: key-compromise, affiliation-changed, superseded, cessation-of-operation or privilege-withdrawn." enum:",key-compromise,affiliation-changed,superseded,cessation-of-operation,privilege-withdrawn" default:"" placeholder:"REASON"`
+}
 
 // Run revokes.
 func (c directoryRevokeCommand) Run(ctx context.Context, s streams) error {
+	switch {
+	case c.Reason != "" && c.Why != "":
+		c.Why = c.Reason + ": " + c.Why // where ca.Reasons are found
+	case c.Reason != "":
+		c.Why = c.Reason
+	}
 	return c.run(ctx, s, store.StatusRevoked, "revoked")
 }
 

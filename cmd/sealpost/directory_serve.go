@@ -26,6 +26,7 @@ type directoryDoor struct {
 	listener net.Listener
 	server   *api.Server
 	enrol    *enrolDoor // nil without a mailbox
+	ca       *caDoor    // nil without directory.ca.address
 	closers  []func()   // of what the Directory uses
 	done     chan struct{}
 }
@@ -42,6 +43,7 @@ func openDirectory(cfg *config.Config, log *slog.Logger, metrics prometheus.Regi
 		if d.listener != nil {
 			err = errors.Join(err, d.listener.Close())
 		}
+		err = errors.Join(err, d.ca.stop(context.Background()))
 		if d.Directory != nil {
 			err = errors.Join(err, d.Directory.Close())
 		}
@@ -68,6 +70,9 @@ func (d *directoryDoor) open(cfg *config.Config, log *slog.Logger, metrics prome
 	}
 	if d.server, err = api.NewServer(serverOptions(&cfg.Directory.TLS, d.Handler(), log)); err != nil {
 		return fmt.Errorf("directory.tls: %w", err)
+	}
+	if d.ca, err = openCADoor(cfg.Directory.CA, d.PublishCA(), log); err != nil {
+		return err
 	}
 	if d.enrol, err = openEnrol(cfg, d.Directory, log); err != nil || d.enrol == nil {
 		return err
@@ -97,6 +102,9 @@ func directoryOptions(cfg *config.Config, log *slog.Logger, metrics prometheus.R
 	}
 	var err error
 	if opts.Store, err = storeOptions(c, log); err != nil {
+		return opts, err
+	}
+	if opts.Authority, err = openAuthority(cfg, log); err != nil {
 		return opts, err
 	}
 	opts.Page, err = pageOptions(c)
@@ -133,6 +141,7 @@ func (d *directoryDoor) serve(failed chan<- error) {
 		return
 	}
 	d.enrol.serve(failed)
+	d.ca.serve(failed)
 	go func() {
 		defer close(d.done)
 		if err := d.server.Serve(d.listener); err != nil {
@@ -155,7 +164,7 @@ func (d *directoryDoor) stop(ctx context.Context) error {
 	}
 	ctx, cancel := context.WithTimeout(ctx, lastCalls)
 	defer cancel()
-	err := d.enrol.stop(ctx)
+	err := errors.Join(d.enrol.stop(ctx), d.ca.stop(ctx))
 	defer d.release()
 	if e := d.server.Shutdown(ctx); e != nil && !errors.Is(e, context.DeadlineExceeded) {
 		return errors.Join(err, e, d.Directory.Close())
