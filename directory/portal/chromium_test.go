@@ -43,7 +43,7 @@ const audit = `(() => {
     if (ratio < 4.5) wrong.push('contrast ' + ratio.toFixed(2) + ': ' + n.textContent.trim().slice(0, 40));
   }
   if (document.documentElement.scrollWidth > innerWidth) wrong.push('wider than the window: ' + document.documentElement.scrollWidth);
-  for (const e of document.querySelectorAll('button,.button,input:not([type=hidden])')) { const r = e.getBoundingClientRect(); if (r.height < 24) wrong.push('too small to touch') }
+  for (const e of document.querySelectorAll('button,.button,input:not([type=hidden])')) { const r = (e.closest('label') || e).getBoundingClientRect(); if (r.height < 24) wrong.push('too small to touch') }
   return wrong;
 })()`
 

@@ -23,13 +23,14 @@ type Browser struct {
 }
 
 // Chromium starts one that keeps quiet about everything but what the test has
-// it do. It ends with the test, or after Patience.
-func Chromium(t testing.TB) *Browser {
+// it do. It ends with the test, or after Patience. More are options for its start.
+func Chromium(t testing.TB, more ...chromedp.ExecAllocatorOption) *Browser {
 	t.Helper()
 	Need(t, "chromium")
 	opts := append(chromedp.DefaultExecAllocatorOptions[:],
 		chromedp.ExecPath("chromium"), chromedp.UserDataDir(t.TempDir()), chromedp.NoSandbox, chromedp.DisableGPU,
 		chromedp.Flag("disable-quic", true), chromedp.Flag("disable-component-update", true), chromedp.Flag("hide-scrollbars", true))
+	opts = append(opts, more...)
 	ctx, stop := context.WithTimeout(context.Background(), 2*Patience)
 	t.Cleanup(stop)
 	ctx, stop = chromedp.NewExecAllocator(ctx, opts...)
