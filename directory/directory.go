@@ -20,6 +20,7 @@ import (
 
 	"sealpost/directory/api"
 	"sealpost/directory/ca"
+	"sealpost/directory/claim"
 	"sealpost/directory/harvest"
 	"sealpost/directory/portal"
 	"sealpost/directory/provision"
@@ -51,8 +52,12 @@ type Options struct {
 	Page *portal.Options
 	// Authority issues certificates; nil: there is none.
 	Authority *ca.Authority
-	Log       *slog.Logger     // default: slog.Default
-	Clock     func() time.Time // default: time.Now
+	// Claim lets recipients come to the keys that are kept for them, at the page;
+	// nil: there are none. Its Store and Settle are set here, and it sends notices
+	// while the directory is open. It needs Page, with its URL.
+	Claim *claim.Options
+	Log   *slog.Logger     // default: slog.Default
+	Clock func() time.Time // default: time.Now
 }
 
 // A Directory is one node.
@@ -62,6 +67,7 @@ type Directory struct {
 	index     *mirror.Mirror // nil without
 	finder    *api.Finder
 	engine    *provision.Engine // nil: no keys are made
+	claims    *claim.Engine     // nil without
 	api       *api.API
 	handler   http.Handler
 	publisher http.Handler // nil without an authority
@@ -103,6 +109,9 @@ func (d *Directory) open(ctx context.Context) (err error) {
 	d.finder = api.NewFinder(beside, d.store, d.opts.Clock)
 	o := d.opts.API
 	o.Store, o.Finder, o.Harvester, o.Log, o.Clock = d.store, d.finder, d.opts.Harvester, d.opts.Log, d.opts.Clock
+	if err := d.openClaims(); err != nil {
+		return err
+	}
 	if err := errors.Join(d.addPage(&o), d.openProvision(&o)); err != nil {
 		return err
 	}
@@ -114,24 +123,6 @@ func (d *Directory) open(ctx context.Context) (err error) {
 	}
 	d.handler = withAuthority(d.publisher, d.api)
 	d.start()
-	return nil
-}
-
-// addPage gives the API its page.
-func (d *Directory) addPage(o *api.Options) error {
-	if d.opts.Page == nil {
-		return nil
-	}
-	opts := *d.opts.Page
-	opts.Clock = d.opts.Clock
-	if !o.RequireToken {
-		opts.Find = d.finder.Find
-	}
-	page, err := portal.New(opts)
-	if err != nil {
-		return err
-	}
-	o.Page = page
 	return nil
 }
 
@@ -148,6 +139,9 @@ func (d *Directory) start() {
 	d.tasks.Go(func() { d.expire(ctx) })
 	d.tasks.Go(func() { d.expireKeys(ctx) })
 	d.tasks.Go(func() { d.watch(ctx) })
+	if d.claims != nil {
+		d.claims.Start()
+	}
 }
 
 // expire gives certificates their last status when their time has passed.
@@ -234,6 +228,9 @@ func (d *Directory) State(ctx context.Context) (s State) {
 // not be called any more.
 func (d *Directory) Close() (err error) {
 	d.stop()
+	if d.claims != nil {
+		d.claims.Close()
+	}
 	d.tasks.Wait()
 	if d.index != nil {
 		err = d.index.Close()

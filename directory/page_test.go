@@ -1,12 +1,19 @@
 package directory_test
 
 import (
+	"errors"
 	"net/http/httptest"
+	"path/filepath"
 	"strings"
 	"testing"
+	"time"
 
 	"sealpost/directory"
+	"sealpost/directory/claim"
+	"sealpost/directory/escrow"
 	"sealpost/directory/portal"
+	"sealpost/directory/provision"
+	"sealpost/directory/store"
 )
 
 // A node has its page, and where lookups need a token the page does not search.
@@ -21,5 +28,45 @@ func TestPage(t *testing.T) {
 			t.Errorf("closed %v: %d %s", closed, w.Code, body)
 		}
 		close(t, d)
+	}
+}
+
+// Keys are claimed at the page, by the engine that the room has made, and not
+// without one.
+func TestClaimPage(t *testing.T) {
+	master := filepath.Join(t.TempDir(), "escrow.key")
+	if _, err := escrow.CreateFile(master, time.Now()); err != nil {
+		t.Fatal(err)
+	}
+	keeper, err := escrow.OpenFile(master, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	claims := &claim.Options{Keeper: keeper, URL: "https://keys.bank.example", Key: make([]byte, claim.KeySize), CheckSecret: provision.CheckSecret}
+	page := &portal.Options{URL: "https://keys.bank.example"}
+	d := open(t, t.TempDir(), func(o *directory.Options) { o.Claim, o.Page = claims, page })
+	defer close(t, d)
+	ask := func(method, target, body string) *httptest.ResponseRecorder {
+		w := httptest.NewRecorder()
+		r := httptest.NewRequest(method, "https://keys.bank.example"+target, strings.NewReader(body))
+		r.Header.Set("Content-Type", "application/x-www-form-urlencoded")
+		d.Handler().ServeHTTP(w, r)
+		return w
+	}
+	if w := ask("GET", "/claim", ""); w.Code != 200 || !strings.Contains(w.Body.String(), "Code from the notice") {
+		t.Errorf("%d %s", w.Code, w.Body)
+	}
+	if w := ask("POST", "/claim/end", ""); w.Code != 401 {
+		t.Errorf("%d %s", w.Code, w.Body)
+	}
+	if w := ask("GET", "/claim/again", ""); w.Code != 200 {
+		t.Errorf("%d %s", w.Code, w.Body)
+	}
+	for _, without := range []*portal.Options{nil, {}} {
+		_, err := directory.Open(t.Context(), directory.Options{
+			Store: store.Options{URL: "sqlite:" + filepath.Join(t.TempDir(), "keys.db")}, Claim: claims, Page: without})
+		if !errors.Is(err, directory.ErrClaimPage) && !errors.Is(err, portal.ErrURL) {
+			t.Errorf("with the page %v: %v", without, err)
+		}
 	}
 }

@@ -24,6 +24,9 @@ func (d *Directory) openProvision(o *api.Options) error {
 	}
 	opts := *d.opts.Provision
 	opts.Store, opts.Log, opts.Clock = d.store, d.opts.Log, d.opts.Clock
+	if d.claims != nil {
+		opts.Notify = d.notify
+	}
 	var err error
 	if d.engine, err = provision.New(opts); err != nil {
 		return err

@@ -59,6 +59,7 @@ type claimView struct {
 	Private                bool     // /claim/own: it was a private key
 	Lines                  []string // /claim/own: how to export
 	Later                  bool     // /claim/delete: what was chosen
+	LaterOn                string   // /claim/delete: the day
 }
 
 // A visit is one request for a page at /claim.

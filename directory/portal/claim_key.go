@@ -126,7 +126,11 @@ func (v *visit) key() {
 		return
 	}
 	box, err := v.opts.Claims.SealedKey(v.r.Context(), v.secret, public)
-	if err != nil {
+	switch {
+	case errors.Is(err, keybox.ErrPublic):
+		http.Error(v.w, err.Error(), http.StatusBadRequest)
+		return
+	case err != nil:
 		v.trouble(err)
 		return
 	}
@@ -196,12 +200,24 @@ func (v *visit) upload() ([]byte, error) {
 	return io.ReadAll(file)
 }
 
+// later is when a key is deleted that is not deleted now: nobody keeps it longer
+// than the house wants to.
+func (v *visit) later() time.Time {
+	when := v.opts.Clock().Add(deleteLater)
+	if d := v.session.Deleting; !d.IsZero() && d.Before(when) {
+		return d
+	}
+	return when
+}
+
 // part says what deleting the key means, before it asks.
 func (v *visit) part() {
 	if !v.there() {
 		return
 	}
+	t := v.view.T
 	v.view.Later = v.r.PostForm.Get("when") != "now"
+	v.view.LaterOn = t.with("delete_later", "date", t.date(v.later()))
 	v.days()
 	v.view.Taken = v.view.T.with("delete_taken", "date", v.view.Claimed)
 	v.show("claim_delete.html")
@@ -216,7 +232,7 @@ func (v *visit) remove() {
 	}
 	when := v.opts.Clock()
 	if form.Get("when") != "now" {
-		when = when.Add(deleteLater)
+		when = v.later()
 	}
 	if err := v.opts.Claims.DeleteKey(v.r.Context(), v.secret, when); err != nil {
 		v.trouble(err)

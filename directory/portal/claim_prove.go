@@ -139,6 +139,8 @@ func (v *visit) second() {
 	secret, session, err := v.opts.Claims.Second(v.r.Context(), v.secret, answer, v.client())
 	wrong := new(claim.SecondFactorError)
 	switch {
+	case errors.Is(err, claim.ErrNoCode):
+		v.retry(http.StatusBadRequest, "answer", t["second_empty"], (*visit).ask)
 	case errors.As(err, &wrong):
 		v.retry(http.StatusForbidden, "answer", t.with("second_wrong", "left", strconv.Itoa(wrong.Left)), (*visit).ask)
 	case err != nil:
