@@ -8,6 +8,8 @@ import (
 	"sync"
 	"testing"
 
+	"pgregory.net/rapid"
+
 	"sealpost/internal/address"
 	"sealpost/internal/certificate"
 	"sealpost/internal/reason"
@@ -348,4 +350,48 @@ func TestResolveAsksForAKey(t *testing.T) {
 	if release, err := h.relay.Resolve(t.Context(), item); err == nil {
 		t.Errorf("released without knowing the secret: %+v", release)
 	}
+}
+
+// Whatever the directory of keys does, in whatever order, and whoever else the
+// message is for: what leaves is sealed, and 250 is said only for what has left.
+func TestProvisionNeverLeavesPlain(t *testing.T) {
+	h := newHouse(t, provisionRule)
+	known := []string{"walter@nokey.example", "wilma@nokey.example"}
+	good := h.makes(t, known...)
+	h.person(t, "anna@example.org", testkit.Leaf{})
+	canary := testkit.NewCanary(t)
+	message := statement(canary)
+	behaviours := []*maker{
+		good, {certs: good.certs, err: errors.New("down")}, {liar: true}, {liar: true, lies: lookup.Answer{Outcome: lookup.None}},
+		{liar: true, lies: lookup.Answer{Outcome: 42}}, {err: &relay.NotProvisioned{Reason: reason.ProvisionRole, Why: "no"}},
+		{err: &relay.NotProvisioned{Reason: reason.ProvisionRate, Why: "later", Temporary: true}},
+		{liar: true, lies: lookup.Answer{Outcome: lookup.Found, Candidates: []lookup.Candidate{{Cert: good.certs[known[0]]}}}}, // not usable
+	}
+	arrived := 0
+	rapid.Check(t, func(r *rapid.T) {
+		h.settings.Provisioner = rapid.SampledFrom(behaviours).Draw(r, "does")
+		c := testClient()
+		c.LMTP = rapid.Bool().Draw(r, "lmtp")
+		to := rapid.SliceOfNDistinct(rapid.SampledFrom(append(known, "anna@example.org")), 1, 3, rapid.ID).Draw(r, "to")
+		said := h.send(t, c, message, to...)
+		promised := 0
+		for _, s := range said {
+			switch {
+			case s.Positive() && c.LMTP:
+				promised++
+			case s.Positive():
+				promised = len(to)
+			}
+		}
+		all := h.sink.Messages()
+		if len(all)-arrived < promised {
+			r.Fatalf("%v was said, and %d copies left", said, len(all)-arrived)
+		}
+		for _, got := range all[arrived:] {
+			if form := canary.FoundIn(got.Raw); form != "" || !bytes.Contains(got.Raw, []byte("pkcs7-mime")) {
+				r.Fatalf("left in the clear, %s:\n%s", form, got.Raw)
+			}
+		}
+		arrived = len(all)
+	})
 }
