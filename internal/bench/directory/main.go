@@ -69,11 +69,16 @@ func run(ctx context.Context, o options, progress io.Writer) (err error) {
 	if err := r.measure(ctx, ours, theirs, progress); err != nil {
 		return err
 	}
+	ours.stop() // the rest is measured alone
+	theirs.stop()
+	if err := r.issue(ctx); err != nil {
+		return err
+	}
 	page, err := os.Create(o.page)
 	if err != nil {
 		return err
 	}
-	fmt.Fprintln(progress, r.table())
+	fmt.Fprintf(progress, "%s\n\n%s\n", r.table(), r.issued)
 	return errors.Join(r.write(page), page.Close())
 }
 

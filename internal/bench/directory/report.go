@@ -21,6 +21,7 @@ type report struct {
 	cpus    string
 	date    time.Time
 	lines   []line
+	issued  string // the table of issuing
 }
 
 // A line is one thing that both did.
@@ -121,7 +122,7 @@ func (r *report) write(w io.Writer) error {
 	}
 	return t.Execute(w, map[string]any{
 		"N": r.n, "MB": r.payload / 1e6, "Rounds": r.rounds, "Seconds": r.seconds, "CPU": r.cpus,
-		"Date": r.date.Format(time.DateOnly), "Table": r.table(), "Short": r.n < 1_000_000,
+		"Date": r.date.Format(time.DateOnly), "Table": r.table(), "Issuing": r.issued, "Short": r.n < 1_000_000,
 	})
 }
 
