@@ -111,3 +111,18 @@ func Rewrap(ctx context.Context, k Keeper, wrapped []byte, fingerprint [32]byte,
 	defer clear(key)
 	return wrap(ctx, k, key, bound)
 }
+
+// Check has the keeper wrap and unwrap something: after it, ID names the master
+// key that wraps now.
+func Check(ctx context.Context, k Keeper) error {
+	probe := []byte("is the master key there?")
+	wrapped, _, err := wrap(ctx, k, probe, []byte("check"))
+	if err != nil {
+		return err
+	}
+	got, err := k.Unwrap(ctx, wrapped, []byte("check"))
+	if err == nil && !bytes.Equal(got, probe) {
+		err = ErrOpen
+	}
+	return err
+}
