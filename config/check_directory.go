@@ -5,6 +5,7 @@ import (
 	"net/url"
 	"os"
 	"path/filepath"
+	"strconv"
 	"strings"
 )
 
@@ -20,7 +21,7 @@ func completeDirectory(c *Config) {
 	if d.Page.Name == "" {
 		d.Page.Name = c.Hostname
 	}
-	if d.Index == "" && d.Store.File != "" {
+	if d.Index == "" && d.Store.File != "" && d.Lookups != "store" {
 		d.Index = d.Store.File + ".index"
 	}
 	completeCA(d)
@@ -71,12 +72,27 @@ func (k *checker) directoryStore(d *Directory) {
 		k.parent(join(key, "file"), s.File)
 	default:
 		k.secret(join(key, "postgres_url_file"), s.PostgresURLFile)
-		if d.Index == "" {
+		if d.Index == "" && d.Lookups != "store" {
 			k.wrong("directory.index", "is required with PostgreSQL: write a file on this machine, as index: directory.index")
 		}
 	}
+	if d.Lookups == "store" {
+		k.withoutIndex(d)
+	}
 	if d.Index != "" && k.has("directory.index") {
 		k.parent("directory.index", d.Index)
+	}
+}
+
+// withoutIndex refuses what needs one.
+func (k *checker) withoutIndex(d *Directory) {
+	if d.Index != "" {
+		k.wrong("directory.index", "is a copy that nobody asks with lookups: store: leave one of the two out")
+	}
+	for i, s := range k.config.Lookup.Sources {
+		if s.Type == "directory" && s.URL == "" {
+			k.wrong("lookup.sources["+strconv.Itoa(i)+"]", "needs the directory's index, by which the relay learns what changes: leave out directory.lookups, or give the source a url")
+		}
 	}
 }
 

@@ -26,6 +26,11 @@ type Directory struct {
 	// made again. Default: the store's `file`, or directory, with .index.
 	Index Path `yaml:"index"`
 
+	// Where lookups are answered. `index`: from that copy, which is several times
+	// faster, and goes on while the database is away. `store`: from the database
+	// itself, for a node without a disk of its own.
+	Lookups string `yaml:"lookups" default:"index" enum:"index|store"`
+
 	// What happens when a certificate that was learned from mail, or published,
 	// replaces another one that is still valid. `accept`: the new one is used
 	// from now on, and only that. `hold`: the old one stays in use until

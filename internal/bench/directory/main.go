@@ -1,8 +1,8 @@
 // Command directory measures Sealpost's directory beside OpenLDAP with the same
 // certificates, and writes docs/benchmarks-directory.md.
 //
-// It needs slapd as .ci/setup leaves it, and for a million certificates about
-// eight gigabytes of disk.
+// It needs slapd and PostgreSQL as .ci/setup leaves them, and for a million
+// certificates about ten gigabytes of disk.
 package main
 
 import (
@@ -51,6 +51,9 @@ func run(ctx context.Context, o options, progress io.Writer) (err error) {
 		return err
 	}
 	defer func() { err = errors.Join(err, os.RemoveAll(dir)) }()
+	if err := os.Chmod(dir, 0o755); err != nil { // PostgreSQL is another user
+		return err
+	}
 	if o.binary, err = filepath.Abs(o.binary); err != nil {
 		return err
 	}
@@ -69,8 +72,14 @@ func run(ctx context.Context, o options, progress io.Writer) (err error) {
 	if err := r.measure(ctx, ours, theirs, progress); err != nil {
 		return err
 	}
-	ours.stop() // the rest is measured alone
-	theirs.stop()
+	if err := r.mail(ctx, dir, ours, progress); err != nil {
+		return err
+	}
+	ours.stop()
+	if err := r.postgres(ctx, dir, theirs, progress); err != nil {
+		return err
+	}
+	theirs.stop() // the rest is measured alone
 	if err := r.issue(ctx); err != nil {
 		return err
 	}
@@ -94,9 +103,39 @@ func startBoth(ctx context.Context, o options, dir string, corpus *keyload.Corpu
 		return nil, theirs, err
 	}
 	fmt.Fprintf(progress, "slapadd: %v\n", theirs.imported.Round(time.Millisecond))
-	ours, err = startSealpost(ctx, o.binary, filepath.Join(dir, "sealpost"), filepath.Join(dir, "all.pem"))
+	if err := os.Remove(filepath.Join(dir, "all.ldif")); err != nil {
+		return nil, theirs, err
+	}
+	ours, err = startSealpost(ctx, o.binary, filepath.Join(dir, "sealpost"), filepath.Join(dir, "all.pem"), "")
 	if err == nil {
 		fmt.Fprintf(progress, "sealpost directory import: %v, index ready after %v\n", ours.imported.Round(time.Millisecond), ours.indexed.Round(time.Millisecond))
 	}
 	return ours, theirs, err
+}
+
+// mail measures a relay that follows the directory.
+func (r *report) mail(ctx context.Context, dir string, keys *system, progress io.Writer) error {
+	s, err := startRelay(ctx, r.binary, filepath.Join(dir, "relay"), keys, r.n)
+	defer s.close()
+	if err != nil {
+		return err
+	}
+	return r.monthEnd(ctx, s, progress)
+}
+
+// postgres measures lookups that PostgreSQL answers itself.
+func (r *report) postgres(ctx context.Context, dir string, theirs *system, progress io.Writer) error {
+	server, url, err := startPostgres(ctx, filepath.Join(dir, "postgres"))
+	defer server.stop()
+	if err != nil {
+		return err
+	}
+	ours, err := startSealpost(ctx, r.binary, filepath.Join(dir, "node"), filepath.Join(dir, "all.pem"), url)
+	defer ours.stop()
+	if err != nil {
+		return err
+	}
+	r.lines = append(r.lines, line{what: "import into PostgreSQL", unit: "rows/s", ours: float64(r.n) / ours.imported.Seconds()})
+	fmt.Fprintf(progress, "sealpost directory import into PostgreSQL: %v\n", ours.imported.Round(time.Millisecond))
+	return r.compare(ctx, question{"lookups in PostgreSQL, 10 connections", 10, 1, 0.4}, ours, theirs, progress)
 }

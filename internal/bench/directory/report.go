@@ -28,6 +28,7 @@ type report struct {
 type line struct {
 	what         string
 	ours, theirs float64
+	against      float64 // what ours is compared with, where it is not theirs
 	unit         string
 	aim          float64 // ours by theirs, at least; 0: none
 	least        float64 // ours, at least; 0: none
@@ -42,38 +43,47 @@ func (r *report) imports(ours, theirs *system) {
 	)
 }
 
+// A question is a way to ask.
+type question struct {
+	what               string
+	connections, batch int
+	aim                float64
+}
+
 // measure lets both take turns.
 func (r *report) measure(ctx context.Context, ours, theirs *system, progress io.Writer) error {
-	for _, load := range []struct {
-		what               string
-		connections, batch int
-		aim                float64
-	}{
+	for _, q := range []question{
 		{"lookups, 10 connections", 10, 1, 1.5}, {"lookups, 50 connections", 50, 1, 0}, {"batches of 100, 10 connections", 10, 100, 2},
 	} {
-		var rates [2][]float64
-		var cost [2][]float64
-		for range r.rounds {
-			for i, s := range []*system{ours, theirs} {
-				before := s.cpu()
-				got, err := keyload.Run(ctx, keyload.Options{
-					Addr: s.addr, Protocol: s.protocol, Known: r.n, Connections: load.connections, Batch: load.batch, Time: r.seconds,
-				})
-				if err != nil {
-					return fmt.Errorf("%s: %w", load.what, err)
-				}
-				rates[i] = append(rates[i], got.Rate())
-				cost[i] = append(cost[i], float64((s.cpu()-before).Microseconds())/float64(got.Addresses))
-			}
+		if err := r.compare(ctx, q, ours, theirs, progress); err != nil {
+			return err
 		}
-		r.lines = append(r.lines,
-			line{what: load.what, unit: "addresses/s", ours: median(rates[0]), theirs: median(rates[1]), aim: load.aim},
-			line{what: load.what + ", processor of the server", unit: "us an address", ours: median(cost[0]), theirs: median(cost[1])})
-		fmt.Fprintf(progress, "%s: %.0f and %.0f a second\n", load.what, median(rates[0]), median(rates[1]))
 	}
 	feed, err := ours.feed(ctx)
 	r.lines = append(r.lines, line{what: "feed from its beginning", unit: "changes/s", ours: feed})
 	return err
+}
+
+func (r *report) compare(ctx context.Context, q question, ours, theirs *system, progress io.Writer) error {
+	var rates, cost [2][]float64
+	for range r.rounds {
+		for i, s := range []*system{ours, theirs} {
+			before := s.cpu()
+			got, err := keyload.Run(ctx, keyload.Options{
+				Addr: s.addr, Protocol: s.protocol, Known: r.n, Connections: q.connections, Batch: q.batch, Time: r.seconds,
+			})
+			if err != nil {
+				return fmt.Errorf("%s: %w", q.what, err)
+			}
+			rates[i] = append(rates[i], got.Rate())
+			cost[i] = append(cost[i], float64((s.cpu()-before).Microseconds())/float64(got.Addresses))
+		}
+	}
+	r.lines = append(r.lines,
+		line{what: q.what, unit: "addresses/s", ours: median(rates[0]), theirs: median(rates[1]), aim: q.aim},
+		line{what: q.what + ", processor of the server", unit: "us an address", ours: median(cost[0]), theirs: median(cost[1])})
+	fmt.Fprintf(progress, "%s: %.0f and %.0f a second\n", q.what, median(rates[0]), median(rates[1]))
+	return nil
 }
 
 func median(values []float64) float64 {
@@ -88,6 +98,9 @@ func (r *report) table() string {
 		theirs, ratio, aim := "", "", ""
 		if l.theirs > 0 {
 			theirs, ratio = number(l.theirs), fmt.Sprintf("%.2f", l.ours/l.theirs)
+		}
+		if l.against > 0 {
+			ratio = fmt.Sprintf("%.2f", l.ours/l.against)
 		}
 		switch {
 		case l.aim > 0:

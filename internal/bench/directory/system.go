@@ -43,7 +43,18 @@ func (s *system) stop() {
 	}
 }
 
+// start runs a server until it listens at s.addr.
 func (s *system) start(ctx context.Context, cmd *exec.Cmd, dir string) error {
+	return s.startUntil(ctx, cmd, dir, func() bool {
+		c, err := net.DialTimeout("tcp", s.addr, time.Second)
+		if err == nil {
+			c.Close()
+		}
+		return err == nil
+	})
+}
+
+func (s *system) startUntil(ctx context.Context, cmd *exec.Cmd, dir string, ready func() bool) error {
 	log, err := os.Create(filepath.Join(dir, "log"))
 	if err != nil {
 		return err
@@ -58,13 +69,7 @@ func (s *system) start(ctx context.Context, cmd *exec.Cmd, dir string) error {
 		_ = cmd.Wait() // what it says stands in ProcessState
 		close(s.ended)
 	}()
-	return s.until(ctx, "to listen", func() bool {
-		c, err := net.DialTimeout("tcp", s.addr, time.Second)
-		if err == nil {
-			c.Close()
-		}
-		return err == nil
-	})
+	return s.until(ctx, "to listen", ready)
 }
 
 func (s *system) until(ctx context.Context, what string, ok func() bool) error {
@@ -162,16 +167,17 @@ func startSlapd(ctx context.Context, dir, ldif string) (*system, error) {
 const sealpostConfig = `hostname: keys.bench.example
 directory:
   address: $ADDR
-  store: {file: keys.db}
+  $STORE
   rate: {per_second: 1000000, burst: 1000000}
 metrics: {address: none}
 log: {level: info, format: text}
 `
 
 // startSealpost imports with the command, beside no running server, and starts
-// the server.
-func startSealpost(ctx context.Context, binary, dir, certificates string) (*system, error) {
+// the server. With a URL it has PostgreSQL, and looks up there.
+func startSealpost(ctx context.Context, binary, dir, certificates, postgres string) (*system, error) {
 	s := &system{}
+	store := "store: {file: keys.db}"
 	if err := os.MkdirAll(dir, 0o700); err != nil {
 		return nil, err
 	}
@@ -179,8 +185,14 @@ func startSealpost(ctx context.Context, binary, dir, certificates string) (*syst
 	if s.addr, err = freeAddr(); err != nil {
 		return nil, err
 	}
+	if postgres != "" {
+		store = "store: {postgres_url_file: url}\n  lookups: store"
+		if err := os.WriteFile(filepath.Join(dir, "url"), []byte(postgres), 0o600); err != nil {
+			return nil, err
+		}
+	}
 	config := filepath.Join(dir, "sealpost.yaml")
-	if err := os.WriteFile(config, []byte(strings.ReplaceAll(sealpostConfig, "$ADDR", s.addr)), 0o600); err != nil {
+	if err := os.WriteFile(config, []byte(strings.NewReplacer("$ADDR", s.addr, "$STORE", store).Replace(sealpostConfig)), 0o600); err != nil {
 		return nil, err
 	}
 	start := time.Now()
@@ -196,6 +208,9 @@ func startSealpost(ctx context.Context, binary, dir, certificates string) (*syst
 	start = time.Now()
 	if err := s.start(ctx, exec.Command(binary, "serve", "--config", config), dir); err != nil {
 		return s, err
+	}
+	if postgres != "" {
+		return s, nil
 	}
 	err = s.until(ctx, "to have its index", func() bool { return indexed(filepath.Join(dir, "log")) })
 	s.indexed = time.Since(start)

@@ -12,6 +12,7 @@ import (
 // A body makes messages that look like statements with a PDF: a short text and
 // a base64 part of incompressible data.
 type body struct {
+	to     func(int) string
 	date   string
 	entity []byte // everything behind the header
 }
@@ -25,9 +26,9 @@ const (
 	bodyEnd = "\r\n--=_b1--\r\n"
 )
 
-// newBody is for messages of so many octets, header and all.
-func newBody(size int) *body {
-	b := &body{date: time.Now().Format(time.RFC1123Z)}
+// newBody is for messages of so many octets, header and all, to these people.
+func newBody(size int, to func(int) string) *body {
+	b := &body{to: to, date: time.Now().Format(time.RFC1123Z)}
 	n := size - len(b.header(nil, 0, 1))
 	var e bytes.Buffer
 	e.WriteString(bodyStart)
@@ -49,7 +50,7 @@ func newBody(size int) *body {
 // header appends the header of message seq.
 func (b *body) header(to []byte, seq, rcpts int) []byte {
 	to = append(to, "From: Bank Statements <statements@src.test>\r\nTo: <"...)
-	to = append(to, Recipient(seq*rcpts)...)
+	to = append(to, b.to(seq*rcpts)...)
 	to = fmt.Appendf(to, ">\r\nSubject: Your statement %09d\r\nDate: %s\r\nMessage-ID: <", seq, b.date)
 	to = strconv.AppendInt(to, int64(seq), 10)
 	return append(to, ".statement@src.test>\r\nMIME-Version: 1.0\r\n"+

@@ -56,7 +56,7 @@ func (c *client) send(seq, rcpts int, b *body) error {
 	c.cmd = append(c.cmd, "@src.test>\r\n"...)
 	for i := range rcpts {
 		c.cmd = append(c.cmd, "RCPT TO:<"...)
-		c.cmd = append(c.cmd, Recipient(seq*rcpts+i)...)
+		c.cmd = append(c.cmd, b.to(seq*rcpts+i)...)
 		c.cmd = append(c.cmd, ">\r\n"...)
 	}
 	if _, err := c.conn.Write(append(c.cmd, "DATA\r\n"...)); err != nil {
@@ -111,7 +111,7 @@ func DialIdle(ctx context.Context, addr string, size int) (Idle, error) {
 	if err != nil || size == 0 {
 		return Idle{c}, err
 	}
-	if err := c.send(int(sequence.Add(1)), 1, newBody(size)); err != nil {
+	if err := c.send(int(sequence.Add(1)), 1, newBody(size, Recipient)); err != nil {
 		c.conn.Close()
 		return Idle{}, err
 	}

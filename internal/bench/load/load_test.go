@@ -60,7 +60,7 @@ func TestRunEndsWithItsContext(t *testing.T) {
 
 func TestMessageSize(t *testing.T) {
 	for _, size := range []int{1000, 5000, 50_000, 1_000_000} {
-		b := newBody(size)
+		b := newBody(size, Recipient)
 		if n := len(b.header(nil, 7, 1)) + len(b.entity); n != size {
 			t.Errorf("%d octets, wanted %d", n, size)
 		}

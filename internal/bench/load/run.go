@@ -26,7 +26,8 @@ type Options struct {
 	Recipients int    // of each message
 	Sessions   int    // side by side, each with one connection
 	Messages   int
-	Away       bool // the sink is down until the relay has taken everything
+	Away       bool               // the sink is down until the relay has taken everything
+	To         func(i int) string // the address of recipient i, who is the first of message i/Recipients; default: Recipient
 }
 
 // A Result is what one run has shown.
@@ -99,7 +100,10 @@ func (r *run) arrived(seq, rcpts int, sample []byte) {
 
 // Run sends the messages and waits until all have arrived, or ctx ends.
 func Run(ctx context.Context, o Options) (Result, error) {
-	body := newBody(o.Size)
+	if o.To == nil {
+		o.To = Recipient
+	}
+	body := newBody(o.Size, o.To)
 	if o.Away {
 		if err := o.Sink.Away(); err != nil {
 			return Result{}, err
