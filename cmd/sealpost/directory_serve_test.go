@@ -142,6 +142,23 @@ func TestDirectoryTellsOfItself(t *testing.T) {
 	}
 }
 
+// A node without a disk of its own looks up in the database, and makes no copy.
+func TestDirectoryWithoutIndex(t *testing.T) {
+	in := aDirectory(t, "  lookups: store\n")
+	anna := in.ca.For(t, "anna@example.org")
+	in.start(t)
+	client := in.keydb(t, in.token(t, "write,read"), nil)
+	if _, err := client.Publish(t.Context(), keydb.Publication{DER: anna.Cert.Raw}); err != nil {
+		t.Fatal(err)
+	}
+	if a, err := client.Lookup(t.Context(), parsed(t, "anna@example.org")); err != nil || len(a.Certificates) != 1 {
+		t.Errorf("%v, %v", a, err)
+	}
+	if files, err := filepath.Glob(filepath.Join(in.dir, "*.index*")); err != nil || len(files) > 0 {
+		t.Errorf("%v, %v", files, err)
+	}
+}
+
 // A mail that OpenSSL has signed teaches its signer's certificate; the same
 // mail, altered by a byte, teaches nothing.
 func TestDirectoryLearns(t *testing.T) {

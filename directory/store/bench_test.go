@@ -5,8 +5,10 @@ import (
 	"context"
 	"crypto/x509"
 	"fmt"
+	"runtime"
 	"slices"
 	"strings"
+	"sync/atomic"
 	"testing"
 
 	"sealpost/directory/store"
@@ -108,6 +110,23 @@ func BenchmarkLookup(b *testing.B) {
 			})
 		})
 	}
+}
+
+// BenchmarkLookupsAtOnce is ten callers who want one address each.
+func BenchmarkLookupsAtOnce(b *testing.B) {
+	eachBench(b, func(b *testing.B, s *store.Store, _ mould) {
+		b.SetParallelism((9 + runtime.GOMAXPROCS(0)) / runtime.GOMAXPROCS(0))
+		var n atomic.Int64
+		b.RunParallel(func(pb *testing.PB) {
+			for pb.Next() {
+				key := mouldName(int(n.Add(7919)) % benchSize)
+				if found, err := s.Lookup(context.Background(), []string{key}); err != nil || len(found[0]) != 1 {
+					b.Error(found, err)
+				}
+			}
+		})
+		b.ReportMetric(float64(b.N)/b.Elapsed().Seconds(), "addresses/s")
+	})
 }
 
 func BenchmarkAdd(b *testing.B) {

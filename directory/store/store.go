@@ -57,16 +57,17 @@ type Options struct {
 
 // A Store is an open database. Its methods may be called from many goroutines.
 type Store struct {
-	opts   Options
-	engine engine
-	epoch  atomic.Pointer[string]
-	news   news
-	deaf   atomic.Bool // the watcher cannot read, and has told so
-	stop   context.CancelFunc
-	done   context.Context
-	watch  sync.Once
-	tasks  sync.WaitGroup
-	closed sync.Once
+	opts    Options
+	engine  engine
+	pooling *pooling // nil with SQLite, which is no way off
+	epoch   atomic.Pointer[string]
+	news    news
+	deaf    atomic.Bool // the watcher cannot read, and has told so
+	stop    context.CancelFunc
+	done    context.Context
+	watch   sync.Once
+	tasks   sync.WaitGroup
+	closed  sync.Once
 }
 
 // Open opens the database, makes its tables when it is empty, and brings them to
@@ -91,6 +92,9 @@ func Open(ctx context.Context, opts Options) (*Store, error) {
 	err = s.begin(ctx)
 	if err != nil {
 		return nil, errors.Join(err, s.Close())
+	}
+	if _, server := e.(*postgresEngine); server {
+		s.pooling = startPooling(s)
 	}
 	return s, nil
 }

@@ -53,7 +53,7 @@ func (c *Certificate) readExtensions(list cryptobyte.String) error {
 		if !ext.ReadASN1(&value, asn1.OCTET_STRING) || !ext.Empty() {
 			return malformed("extension " + oid.String())
 		}
-		name := oid.String()
+		name := extensionName(oid)
 		if len(oid) > 0 && seen[name] {
 			continue
 		}
@@ -63,6 +63,31 @@ func (c *Certificate) readExtensions(list cryptobyte.String) error {
 		}
 	}
 	return nil
+}
+
+// extensionName spells an OID, those that most certificates have without work.
+func extensionName(oid encasn1.ObjectIdentifier) string {
+	if len(oid) == 4 && oid[0] == 2 && oid[1] == 5 && oid[2] == 29 {
+		switch oid[3] {
+		case 14:
+			return oidSubjectKeyID
+		case 15:
+			return oidKeyUsage
+		case 17:
+			return oidSubjectAltName
+		case 19:
+			return oidBasicConstraints
+		case 31:
+			return "2.5.29.31"
+		case 32:
+			return "2.5.29.32"
+		case 35:
+			return "2.5.29.35"
+		case 37:
+			return oidExtKeyUsage
+		}
+	}
+	return oid.String()
 }
 
 // readCritical reads a BOOLEAN DEFAULT FALSE that may be spelled out, and may

@@ -1,6 +1,7 @@
 package certificate
 
 import (
+	encasn1 "encoding/asn1"
 	"slices"
 	"strings"
 	"unicode"
@@ -11,45 +12,54 @@ import (
 	"golang.org/x/crypto/cryptobyte/asn1"
 )
 
-const oidEmailAddress = "1.2.840.113549.1.9.1"
+const (
+	oidEmailAddress  = "1.2.840.113549.1.9.1"
+	nameEmailAddress = "emailAddress"
+)
 
 // attributeName is the short name of an attribute type (RFC 4519), or its OID.
-func attributeName(oid string) string {
-	switch oid {
-	case "2.5.4.3":
-		return "CN"
-	case "2.5.4.4":
-		return "SN"
-	case "2.5.4.5":
-		return "serialNumber"
-	case "2.5.4.6":
-		return "C"
-	case "2.5.4.7":
-		return "L"
-	case "2.5.4.8":
-		return "ST"
-	case "2.5.4.9":
-		return "street"
-	case "2.5.4.10":
-		return "O"
-	case "2.5.4.11":
-		return "OU"
-	case "2.5.4.12":
-		return "title"
-	case "2.5.4.42":
-		return "GN"
-	case "2.5.4.65":
-		return "pseudonym"
-	case "2.5.4.97":
-		return "organizationIdentifier"
+// Those of 2.5.4 are in every name: they are told apart without spelling them.
+func attributeName(oid encasn1.ObjectIdentifier) string {
+	if len(oid) == 4 && oid[0] == 2 && oid[1] == 5 && oid[2] == 4 {
+		switch oid[3] {
+		case 3:
+			return "CN"
+		case 4:
+			return "SN"
+		case 5:
+			return "serialNumber"
+		case 6:
+			return "C"
+		case 7:
+			return "L"
+		case 8:
+			return "ST"
+		case 9:
+			return "street"
+		case 10:
+			return "O"
+		case 11:
+			return "OU"
+		case 12:
+			return "title"
+		case 42:
+			return "GN"
+		case 65:
+			return "pseudonym"
+		case 97:
+			return "organizationIdentifier"
+		}
+	}
+	switch text := oid.String(); text {
 	case "0.9.2342.19200300.100.1.1":
 		return "UID"
 	case "0.9.2342.19200300.100.1.25":
 		return "DC"
 	case oidEmailAddress:
-		return "emailAddress"
+		return nameEmailAddress
+	default:
+		return text
 	}
-	return oid
 }
 
 // Name writes a Name (RFC 5280 section 4.1.2.4) for people, given its DER.
@@ -81,10 +91,11 @@ func readName(element cryptobyte.String) (text string, addresses []string) {
 				continue
 			}
 			s := readString(tag, value)
-			if oid.String() == oidEmailAddress {
+			name := attributeName(oid)
+			if name == nameEmailAddress {
 				addresses = append(addresses, s)
 			}
-			parts = append(parts, attributeName(oid.String())+"="+printable(s))
+			parts = append(parts, name+"="+printable(s))
 		}
 	}
 	slices.Reverse(parts)
