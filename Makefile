@@ -15,22 +15,29 @@ VERSION ?= $(shell git describe --tags --always --dirty 2>/dev/null || echo unkn
 COMMIT ?= $(shell git rev-parse HEAD 2>/dev/null || echo unknown)
 LDFLAGS := -s -w -X main.version=$(VERSION) -X main.commit=$(COMMIT)
 
-.PHONY: build run test lint fuzz bench docs clean
+.PHONY: build page run test lint fuzz bench docs clean
 
-build:
+build: page
 	CGO_ENABLED=0 $(GO) build -trimpath -ldflags '$(LDFLAGS)' -o bin/sealpost ./cmd/sealpost
+
+# What the page /read runs in the browser is compiled first, and then in the program.
+page:
+	$(GO) generate ./directory/reader
 
 run: build
 	./bin/sealpost demo
 
 test:
 	bash .ci/setup
+	$(MAKE) --no-print-directory page
 	SEALPOST_TEST_ALL=1 CGO_ENABLED=1 $(GO) test -race -count=1 -v -timeout 20m ./... 2>&1 | awk -f .ci/summary.awk
 
 lint:
 	@unformatted=$$(gofmt -l .); if [[ -n $$unformatted ]]; then echo "not formatted: $$unformatted"; exit 1; fi
 	$(GO) vet ./...
 	$(GO) run $(STATICCHECK) ./...
+	GOOS=js GOARCH=wasm $(GO) vet ./directory/reader/wasm
+	$(GO) run -exec 'env GOOS=js GOARCH=wasm' $(STATICCHECK) ./directory/reader/wasm
 
 fuzz:
 	@grep -rlE --include='*_test.go' '^func Fuzz' . | while read -r file; do \
@@ -49,3 +56,4 @@ docs:
 
 clean:
 	rm -rf bin
+	rm -f directory/reader/dist/reader.wasm.gz directory/reader/dist/wasm_exec.js

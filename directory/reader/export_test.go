@@ -1,0 +1,4 @@
+package reader
+
+// NewFrom is New with the module from elsewhere.
+var NewFrom = newReader
