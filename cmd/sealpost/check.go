@@ -26,6 +26,9 @@ func (c checkCommand) Run(ctx context.Context, s streams) error {
 	for _, problem := range r.problems() {
 		fmt.Fprintln(s.Err, "warning:", problem)
 	}
+	if err := checkAuthority(cfg); err != nil {
+		return usageError{fmt.Errorf("%s: %w", c.Config, err)}
+	}
 	if c.Probe {
 		if err := errors.Join(r.probe(ctx, s.Out), probeDirectory(ctx, cfg, s.Out)); err != nil {
 			return err

@@ -65,6 +65,18 @@ func openAuthority(cfg *config.Config, log *slog.Logger) (*ca.Authority, error) 
 	return a, nil
 }
 
+// checkAuthority sees that the files of an authority fit together. Before they
+// were made, the configuration's own check has warned.
+func checkAuthority(cfg *config.Config) error {
+	if cfg.Directory == nil {
+		return nil
+	}
+	if _, err := openAuthority(cfg, slog.New(slog.DiscardHandler)); !errors.Is(err, os.ErrNotExist) {
+		return err
+	}
+	return nil
+}
+
 type caShowCommand struct {
 	directoryAccess
 	JSON bool `help:"Write JSON."`

@@ -185,6 +185,9 @@ func TestAuthorityIsMadeOnce(t *testing.T) {
 		t.Errorf("it serves without its authority: %d %s%s", code, out, errs)
 	}
 	in.directory(t, exitFailed, "ca", "show")
+	if out, errs, code := sealpost(t, "", "check", "--config", in.config); code != exitOK || !strings.Contains(errs, "warning") {
+		t.Errorf("check before there is an authority: %d %s%s", code, out, errs)
+	}
 	in.write(t, "passphrase", "short\n")
 	in.directory(t, exitUsage, in.makeAuthority()...)
 	in.write(t, "passphrase", rootPassphrase+"\n")
@@ -208,9 +211,65 @@ func TestAuthorityIsMadeOnce(t *testing.T) {
 		t.Error("the root's key is not encrypted")
 	}
 	before := in.read(t, "ca.key")
+	in.checks(t, exitOK)
+	whole := in.read(t, "ca.pem")
+	issuer, _ := pem.Decode(whole)
+	in.write(t, "ca.pem", string(pem.EncodeToMemory(issuer)))
+	in.checks(t, exitUsage) // the root is missing
+	in.write(t, "ca.pem", string(whole))
 	in.directory(t, exitFailed, in.makeAuthority()...)
 	if !bytes.Equal(before, in.read(t, "ca.key")) {
 		t.Error("the key was overwritten")
+	}
+}
+
+func (in *installation) checks(t testing.TB, want int) {
+	t.Helper()
+	if out, errs, code := sealpost(t, "", "check", "--config", in.config); code != want {
+		t.Errorf("check: %d, want %d: %s%s", code, want, out, errs)
+	}
+}
+
+// Every command that docs/ca.md shows works as it stands there, in that order.
+func TestAuthorityPage(t *testing.T) {
+	page, err := os.ReadFile("../../docs/ca.md")
+	if err != nil {
+		t.Fatal(err)
+	}
+	in := aDirectory(t, "  ca: {certificate: ca.pem, key: ca.key, url: \"http://keys.bank.example\"}\n")
+	in.write(t, "passphrase", rootPassphrase+"\n")
+	ran := 0
+	_, rest, found := strings.Cut(string(page), "```sh\n")
+	for ; found; _, rest, found = strings.Cut(rest, "```sh\n") {
+		block, _, _ := strings.Cut(rest, "```")
+		for line := range strings.Lines(strings.ReplaceAll(block, "\\\n", "")) {
+			in.asShown(t, line)
+			ran++
+		}
+	}
+	if ran != 6 {
+		t.Errorf("%d commands stand on the page", ran)
+	}
+}
+
+// asShown runs a line of the page with our names for its files.
+func (in *installation) asShown(t testing.TB, line string) {
+	t.Helper()
+	if strings.Contains(line, " revoke ") { // of a certificate that is there
+		line = strings.Replace(line, "SHA256", in.entryOf(t, in.issued(t, "anna@example.org")), 1)
+	}
+	if strings.Contains(line, "HEX") {
+		line = strings.Replace(line, "HEX", strings.Fields(in.directory(t, exitOK, "audit", "verify"))[3], 1)
+	}
+	if strings.Contains(line, "/media/safe/root.age") { // typed, there
+		line = strings.TrimSpace(line) + " --passphrase-file " + filepath.Join(in.dir, "passphrase")
+	}
+	line = strings.NewReplacer("sealpost.yaml", in.config, "/media/safe/root.age", filepath.Join(in.dir, "root.age")).Replace(line)
+	cmd := exec.Command("sh", "-c", strings.Replace(line, "sealpost ", `"$SEALPOST" `, 1))
+	self := command(t)
+	cmd.Env = append(self.Environ(), "SEALPOST="+self.Path)
+	if out, err := cmd.CombinedOutput(); err != nil {
+		t.Errorf("%s: %v: %s", line, err, out)
 	}
 }
 

@@ -318,3 +318,24 @@ func TestMakeRefuses(t *testing.T) {
 		t.Error("a key of kind dsa was made")
 	}
 }
+
+// Whatever stands in the files, what opens is an authority whose certificates
+// chain.
+func FuzzOpen(f *testing.F) {
+	w := newWorld(f, "p-256")
+	f.Add(w.made.Certificate, w.made.Key)
+	f.Add(w.made.Key, w.made.Certificate)
+	f.Add(w.made.Certificate[:500], w.made.Key)
+	f.Fuzz(func(t *testing.T, certificate, key []byte) {
+		a, err := ca.Open(ca.Options{Certificate: certificate, Key: key})
+		if err != nil {
+			if !errors.Is(err, ca.ErrFiles) {
+				t.Error(err)
+			}
+			return
+		}
+		if err := a.Chain()[0].CheckSignatureFrom(a.Chain()[1]); err != nil {
+			t.Error(err)
+		}
+	})
+}

@@ -38,6 +38,7 @@ func writeUntilKilled(url string) error {
 	}
 	for n := first; ; {
 		list := m.list(t, n+1+rand.IntN(20))[n:]
+		list[0].Origin = store.OriginIssued // revoking it is recorded
 		added, err := s.Add(context.Background(), list)
 		if err != nil {
 			return err
@@ -77,6 +78,7 @@ func TestKilledWhileWriting(t *testing.T) {
 				first++
 			}
 			compare(t, reader, f)
+			recorded(t, reader)
 		}
 		add(t, reader, store.New{Cert: w.cert(t, anna)}) // no lock was left behind
 	})
@@ -92,6 +94,24 @@ func TestKilledWhileWriting(t *testing.T) {
 			t.Error(err)
 		}
 	})
+}
+
+// recorded sees that each revocation has its record in the audit log, and the log
+// is whole.
+func recorded(t testing.TB, s *store.Store) {
+	t.Helper()
+	state, err := s.VerifyAudit(t.Context(), nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	revoked, err := s.List(t.Context(), store.Filter{Status: store.StatusRevoked, Origin: store.OriginIssued}, [32]byte{}, 10000)
+	if err != nil {
+		t.Fatal(err)
+	}
+	n, err := s.RevocationCount(t.Context())
+	if err != nil || int(n) != len(revoked) || int(state.Records) != len(revoked) {
+		t.Fatalf("%d are revoked, %d for CRL and OCSP, %d in the audit log: %v", len(revoked), n, state.Records, err)
+	}
 }
 
 // writeAndKill runs a writer for a while after its first word, and gives its last.
