@@ -12,6 +12,8 @@ import (
 	"os"
 	"time"
 
+	"github.com/prometheus/client_golang/prometheus"
+
 	"sealpost/config"
 	"sealpost/directory/ca"
 	"sealpost/internal/certificate"
@@ -63,6 +65,17 @@ func openAuthority(cfg *config.Config, log *slog.Logger) (*ca.Authority, error) 
 		return nil, fmt.Errorf("directory.ca: %w", err)
 	}
 	return a, nil
+}
+
+// countAuthority lets monitoring see when the authority must be renewed.
+func countAuthority(a *ca.Authority, metrics prometheus.Registerer) error {
+	if a == nil {
+		return nil
+	}
+	return metrics.Register(prometheus.NewGaugeFunc(prometheus.GaugeOpts{
+		Namespace: "sealpost", Subsystem: "directory", Name: "issuer_expires_timestamp_seconds",
+		Help: "When the issuing certificate of the directory's authority ends.",
+	}, func() float64 { return float64(a.Chain()[0].NotAfter.Unix()) }))
 }
 
 // checkAuthority sees that the files of an authority fit together. Before they

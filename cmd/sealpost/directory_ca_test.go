@@ -117,6 +117,9 @@ func TestDirectoryAuthority(t *testing.T) {
 	if r, err := http.Get("http://" + door + "/v1/certificates?email=anna@example.org"); err != nil || r.StatusCode != http.StatusNotFound {
 		t.Error("the authority's door gives more than that", err)
 	}
+	if n := in.metric(t, "sealpost_directory_issuer_expires_timestamp_seconds"); n < float64(cert.NotAfter.Unix()) {
+		t.Errorf("the issuer is said to end at %v", n)
+	}
 	fingerprint := in.entryOf(t, cert)
 	in.directory(t, exitOK, "revoke", "--reason", "key-compromise", "--why", "the laptop was stolen", fingerprint)
 	testkit.Poll(t, "the revocation in the list", func() bool {
