@@ -6,7 +6,6 @@ import (
 	"os"
 	"path/filepath"
 	"strconv"
-	"strings"
 )
 
 // completeDirectory fills in what depends on other keys.
@@ -52,13 +51,7 @@ func (k *checker) directory() {
 	if t := &k.config.Trust; d.Harvest.Trust == "pki" && len(t.Roots) == 0 && !t.SystemRoots {
 		k.warn("directory.harvest.trust", "is pki, and no root is there to vouch, so that nothing is learned from signed mail: write trust.roots")
 	}
-	if d.Page.Logo != "" {
-		if ext := strings.ToLower(filepath.Ext(string(d.Page.Logo))); ext != ".svg" && ext != ".png" {
-			k.wrong("directory.page.logo", "%s is neither .svg nor .png", d.Page.Logo)
-		} else if _, err := os.Stat(string(d.Page.Logo)); err != nil {
-			k.wrong("directory.page.logo", "%s cannot be read: %s", d.Page.Logo, plainError(err))
-		}
-	}
+	k.page(&d.Page)
 }
 
 func (k *checker) directoryStore(d *Directory) {

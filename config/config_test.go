@@ -66,7 +66,7 @@ func workFolder(t testing.TB) string {
 	const anna = "anna:$2a$04$bL6ys6DxM1iSZdCEqwhMyuwClhhbnEpVX6cACSPM2Qm0FVH0LDKhG\n"
 	for name, content := range map[string]string{
 		"roots.pem": string(ca.PEM), "pass": "open sesame\n", "pass-open": "open sesame\n", "pass-lines": "one\ntwo\n", "pass-empty": "\n",
-		"logo.svg": "<svg/>", "users": anna, "users-open": anna, "users-plain": "anna:hunter2\nben\n", "users-empty": "#\n", "open.key": string(key),
+		"logo.svg": "<svg/>", "texts.yaml": "en: {title: Keys}\n", "texts-bad.yaml": "en: {titel: Keys}\n", "users": anna, "users-open": anna, "users-plain": "anna:hunter2\nben\n", "users-empty": "#\n", "open.key": string(key),
 	} {
 		mode := os.FileMode(0o600)
 		if strings.Contains(name, "open") {

@@ -58,7 +58,7 @@ type Directory struct {
 	// The directory's own authority. Without one, it issues no certificates.
 	CA *DirectoryCA `yaml:"ca"`
 
-	// How the page looks.
+	// How the pages look.
 	Page DirectoryPage `yaml:"page"`
 }
 
@@ -128,13 +128,4 @@ type DirectoryHarvest struct {
 
 	// The largest message that is looked at.
 	Size Size `yaml:"size" default:"25MiB" min:"16KiB" max:"1GiB"`
-}
-
-// DirectoryPage is how the page for people looks.
-type DirectoryPage struct {
-	// Whose directory it is, in the title and at the top. Default: HOSTNAME.
-	Name string `yaml:"name"`
-
-	// A logo, as SVG or PNG file.
-	Logo Path `yaml:"logo"`
 }

@@ -78,7 +78,7 @@ policy:
   - {name: default, no_key: plaintext}
 directory: {address: ":8443", url: "https://keys.bank.example/x", tls: {mode: files, cert: relay.pem, key: relay.key}, store: {file: d.db}, index: d.index,
   on_key_change: hold, require_token: true, trusted_proxies: [10.2.0.0/16], rate: {per_second: 1, burst: 2},
-  harvest: {trust: any, max_age: 48h, size: 1MiB}, page: {name: A Bank, logo: logo.svg},
+  harvest: {trust: any, max_age: 48h, size: 1MiB}, page: {name: A Bank, logo: logo.svg, texts: texts.yaml, colours: {accent: "#0b5394", header: "#102a43"}, links: [{text: Imprint, text_zh: 版本, url: "https://bank.example/imprint"}]},
   ca: {certificate: relay.pem, key: relay.key, lifetime: 100h, keys: p-256, pool: 3, address: "127.0.0.1:8088", url: "http://keys.bank.example"},
   enrol: {address: "127.0.0.1:2626", protocol: lmtp, mailbox: keys@bank.example, upstream: {address: "mx.bank.example:25", tls: require, tls_roots: [roots.pem]}}}
 harvest: {url: "https://keys.bank.example", token_file: pass, tls_roots: [roots.pem], size: 2MiB, memory: 8MiB}

@@ -7,7 +7,6 @@ import (
 	"log/slog"
 	"net"
 	"net/http"
-	"os"
 	"reflect"
 	"time"
 
@@ -16,7 +15,6 @@ import (
 	"sealpost/config"
 	"sealpost/directory"
 	"sealpost/directory/api"
-	"sealpost/directory/portal"
 )
 
 // A directoryDoor is the directory of a running server and the listener through
@@ -112,22 +110,6 @@ func directoryOptions(cfg *config.Config, log *slog.Logger, metrics prometheus.R
 	}
 	opts.Page, err = pageOptions(c)
 	return opts, err
-}
-
-// pageOptions say how the page for people looks.
-func pageOptions(c *config.Directory) (*portal.Options, error) {
-	o := &portal.Options{Name: c.Page.Name, URL: c.URL}
-	if c.Enrol != nil {
-		o.Enrol = c.Enrol.Mailbox
-	}
-	if c.Page.Logo != "" {
-		logo, err := os.ReadFile(string(c.Page.Logo))
-		if err != nil {
-			return nil, fmt.Errorf("directory.page.logo: %w", err)
-		}
-		o.Logo = logo
-	}
-	return o, nil
 }
 
 // reload reads the TLS certificate again.

@@ -63,8 +63,8 @@ func readLogo(data []byte) (logo, error) {
 	return logo{}, ErrLogo
 }
 
-// check reports whether the link can stand on a page.
-func (l Link) check() error {
+// Check reports whether the link can stand on a page; the error wraps ErrLink.
+func (l Link) Check() error {
 	u, err := url.Parse(l.URL)
 	if err != nil || l.Label == "" || u.Scheme != "https" && u.Scheme != "http" && u.Scheme != "mailto" {
 		return fmt.Errorf("%w: %q", ErrLink, l.URL)

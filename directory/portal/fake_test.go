@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"context"
 	"crypto/rand"
+	"crypto/sha256"
 	"fmt"
 	"net/netip"
 	"slices"
@@ -66,7 +67,7 @@ func (c *claims) Peek(_ context.Context, t string) (claim.View, error) {
 
 func (c *claims) start(needs bool) (string, claim.Session) {
 	secret := rand.Text()
-	s := &claim.Session{Address: anna, NeedsSecret: needs, CSRF: rand.Text(), Fingerprint: [32]byte{0xab, 0xcd, 0xef, 0x01}}
+	s := &claim.Session{Address: anna, NeedsSecret: needs, CSRF: rand.Text(), Fingerprint: sha256.Sum256([]byte(anna))}
 	c.sessions[secret] = s
 	return secret, c.see(s)
 }

@@ -104,7 +104,7 @@ func New(opts Options) (*Portal, error) {
 		return nil, err
 	}
 	for _, l := range opts.Links {
-		if err := l.check(); err != nil {
+		if err := l.Check(); err != nil {
 			return nil, err
 		}
 	}
