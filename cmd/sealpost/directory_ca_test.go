@@ -261,13 +261,11 @@ func (in *installation) asShown(t testing.TB, line string) {
 	if strings.Contains(line, " revoke ") { // of a certificate that is there
 		line = strings.Replace(line, "SHA256", in.entryOf(t, in.issued(t, "anna@example.org")), 1)
 	}
-	if strings.Contains(line, "HEX") {
-		line = strings.Replace(line, "HEX", strings.Fields(in.directory(t, exitOK, "audit", "verify"))[3], 1)
-	}
+	head := strings.Fields(in.directory(t, exitOK, "audit", "verify"))[3]
 	if strings.Contains(line, "/media/safe/root.age") { // typed, there
 		line = strings.TrimSpace(line) + " --passphrase-file " + filepath.Join(in.dir, "passphrase")
 	}
-	line = strings.NewReplacer("sealpost.yaml", in.config, "/media/safe/root.age", filepath.Join(in.dir, "root.age")).Replace(line)
+	line = strings.NewReplacer("HEX", head, "sealpost.yaml", in.config, "/media/safe/root.age", filepath.Join(in.dir, "root.age")).Replace(line)
 	cmd := exec.Command("sh", "-c", strings.Replace(line, "sealpost ", `"$SEALPOST" `, 1))
 	self := command(t)
 	cmd.Env = append(self.Environ(), "SEALPOST="+self.Path)
