@@ -148,3 +148,18 @@ func picture(t *testing.T, ctx context.Context, name string) {
 		t.Fatal(err)
 	}
 }
+
+// Without a logo the page has no icon, and the browser nothing to complain of.
+func TestWithoutLogoInChromium(t *testing.T) {
+	b := testkit.Chromium(t)
+	s, _ := start(t, func(o *portal.Options) { o.Logo = nil })
+	if err := chromedp.Do(b, chromedp.Navigate(s.URL), chromedp.WaitVisible(chromedp.CSS("footer"))); err != nil {
+		t.Fatal(err)
+	}
+	if got := b.Trouble(); len(got) > 0 {
+		t.Errorf("the console says: %q", got)
+	}
+	if strayed := b.Strayed(s.URL); len(strayed) > 0 {
+		t.Errorf("the page went elsewhere: %q", strayed)
+	}
+}

@@ -129,8 +129,12 @@ func (p *Portal) style() error {
 		return err
 	}
 	sum := sha256.Sum256([]byte(p.css))
+	images := "'self'"
+	if p.logo.path == "" {
+		images = "data:" // the empty icon, which keeps browsers from asking for /favicon.ico
+	}
 	p.security = "default-src 'none'; style-src 'sha256-" + base64.StdEncoding.EncodeToString(sum[:]) +
-		"'; img-src 'self'; form-action 'self'; base-uri 'none'; frame-ancestors 'none'"
+		"'; img-src " + images + "; form-action 'self'; base-uri 'none'; frame-ancestors 'none'"
 	return nil
 }
 
