@@ -11,6 +11,7 @@ import (
 	"github.com/chromedp/cdproto/emulation"
 	"github.com/chromedp/chromedp"
 
+	"sealpost/directory/portal"
 	"sealpost/internal/testkit"
 )
 
