@@ -34,7 +34,7 @@ type Link struct {
 var (
 	ErrLogo   = errors.New("portal: the logo must be an SVG or PNG image of at most 256 KiB")
 	ErrColour = errors.New("portal: the colour")
-	ErrLink   = errors.New("portal: a link needs words and a URL that begins with https:, http: or mailto:")
+	ErrLink   = errors.New("portal: a link needs words, and a URL for https, http or mailto")
 )
 
 const maxLogo = 256 << 10

@@ -29,18 +29,12 @@ type reader struct {
 
 const bank = "https://keys.bank.example"
 
-// open has a browser meet these pages over TLS.
-func openBank(t *testing.T, c portal.Claims, change func(*portal.Options)) reader {
+// openBank has a browser meet these pages over TLS.
+func openBank(t *testing.T, c portal.Claims) reader {
 	t.Helper()
-	opts := portal.Options{Claims: c, Name: "Bank of Examples", Logo: []byte(svg), Enrol: "keys@bank.example", URL: bank}
-	opts.Links = []portal.Link{{Label: "Imprint", URL: "https://bank.example/imprint"}, {Label: "Privacy", URL: "https://bank.example/privacy"}}
-	if change != nil {
-		change(&opts)
-	}
-	p, err := portal.New(opts)
-	if err != nil {
-		t.Fatal(err)
-	}
+	p := newPortal(t, c, bank, func(o *portal.Options) {
+		o.Links = []portal.Link{{Label: "Imprint", URL: "https://bank.example/imprint"}, {Label: "Privacy", URL: "https://bank.example/privacy"}}
+	})
 	p.Mount(http.NotFoundHandler())
 	s := httptest.NewTLSServer(p)
 	t.Cleanup(s.Close)
@@ -132,7 +126,7 @@ func TestClaimInChromium(t *testing.T) {
 		t.Run(how.name, func(t *testing.T) {
 			c := newClaims()
 			c.second = true
-			r := openBank(t, c, nil)
+			r := openBank(t, c)
 			if _, err := chromedp.Call(r, emulation.SetEmulatedMedia, emulation.SetEmulatedMediaParams{
 				Features: []*emulation.MediaFeature{{Name: "prefers-color-scheme", Value: how.scheme}}}); err != nil {
 				t.Fatal(err)
@@ -244,7 +238,7 @@ func (r reader) save() []byte {
 // forms: in the real browser nothing comes of it.
 func TestOtherSiteInChromium(t *testing.T) {
 	c := newClaims()
-	r := openBank(t, c, nil)
+	r := openBank(t, c)
 	r.run(chromedp.Navigate(bank + "/claim?t=" + token))
 	r.run(chromedp.SendKeys(chromedp.CSS("#code"), code+"\r"))
 	r.at("/claim/choose")

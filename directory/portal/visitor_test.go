@@ -20,18 +20,26 @@ import (
 func serveClaims(t testing.TB, c portal.Claims, change func(*portal.Options)) (*httptest.Server, *portal.Portal) {
 	t.Helper()
 	s := httptest.NewUnstartedServer(nil)
-	opts := portal.Options{Claims: c, Name: "Bank of Examples", Logo: []byte(svg), Enrol: "keys@bank.example", URL: "http://" + s.Listener.Addr().String()}
-	if change != nil {
-		change(&opts)
+	p := newPortal(t, c, "http://"+s.Listener.Addr().String(), change)
+	s.Config.Handler = p
+	s.Start()
+	t.Cleanup(s.Close)
+	return s, p
+}
+
+func newPortal(t testing.TB, c portal.Claims, url string, change ...func(*portal.Options)) *portal.Portal {
+	t.Helper()
+	opts := portal.Options{Claims: c, Name: "Bank of Examples", Logo: []byte(svg), Enrol: "keys@bank.example", URL: url}
+	for _, f := range change {
+		if f != nil {
+			f(&opts)
+		}
 	}
 	p, err := portal.New(opts)
 	if err != nil {
 		t.Fatal(err)
 	}
-	s.Config.Handler = p
-	s.Start()
-	t.Cleanup(s.Close)
-	return s, p
+	return p
 }
 
 // A visitor is a browser without a window.
