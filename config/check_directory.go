@@ -44,6 +44,7 @@ func (k *checker) directory() {
 	k.directoryTLS(d)
 	k.enrol()
 	k.authority()
+	k.escrow()
 	k.networks("directory.trusted_proxies", d.TrustedProxies, "everybody in it could take on any client address")
 	if d.Harvest.Trust == "any" {
 		k.warn("directory.harvest.trust", "any believes the first certificate that signs for an address: one forged mail is enough for an address that is not known yet")

@@ -12,6 +12,7 @@ import (
 
 	"gopkg.in/yaml.v3"
 
+	"sealpost/directory/escrow"
 	"sealpost/internal/testkit"
 )
 
@@ -75,6 +76,9 @@ func workFolder(t testing.TB) string {
 		if err := os.WriteFile(filepath.Join(dir, name), []byte(content), mode); err != nil {
 			t.Fatal(err)
 		}
+	}
+	if _, err := escrow.CreateFile(filepath.Join(dir, "escrow.key"), time.Now()); err != nil {
+		t.Fatal(err)
 	}
 	if err := os.Mkdir(filepath.Join(dir, "certs"), 0o755); err != nil {
 		t.Fatal(err)

@@ -58,6 +58,12 @@ type Directory struct {
 	// The directory's own authority. Without one, it issues no certificates.
 	CA *DirectoryCA `yaml:"ca"`
 
+	// The master key for the private keys that it keeps for people.
+	Escrow *DirectoryEscrow `yaml:"escrow"`
+
+	// For whom it makes keys. Without this section, for nobody.
+	Provision *DirectoryProvision `yaml:"provision"`
+
 	// How the pages look.
 	Page DirectoryPage `yaml:"page"`
 }

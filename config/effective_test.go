@@ -80,6 +80,7 @@ directory: {address: ":8443", url: "https://keys.bank.example/x", tls: {mode: fi
   on_key_change: hold, require_token: true, trusted_proxies: [10.2.0.0/16], rate: {per_second: 1, burst: 2},
   harvest: {trust: any, max_age: 48h, size: 1MiB}, page: {name: A Bank, logo: logo.svg, texts: texts.yaml, colours: {accent: "#0b5394", header: "#102a43"}, links: [{text: Imprint, text_zh: 版本, url: "https://bank.example/imprint"}]},
   ca: {certificate: relay.pem, key: relay.key, lifetime: 100h, keys: p-256, pool: 3, address: "127.0.0.1:8088", url: "http://keys.bank.example"},
+  escrow: {key_file: escrow.key}, provision: {exclude: ["*@partner.example"], roles: deny, rate: {per_hour: 5, burst: 6}, keep: 1h},
   enrol: {address: "127.0.0.1:2626", protocol: lmtp, mailbox: keys@bank.example, upstream: {address: "mx.bank.example:25", tls: require, tls_roots: [roots.pem]}}}
 harvest: {url: "https://keys.bank.example", token_file: pass, tls_roots: [roots.pem], size: 2MiB, memory: 8MiB}
 metrics: {address: none}
@@ -90,7 +91,8 @@ log: {level: debug, format: text}
 const alone = `
 hostname: keys.bank.example
 directory: {address: ":8443", tls: {mode: acme, domains: [keys.bank.example], cache: certs, email: ops@bank.example, acme_url: "https://ca.bank.example/dir"},
-  store: {postgres_url_file: pass}, index: d.index}
+  store: {postgres_url_file: pass}, index: d.index,
+  escrow: {vault: {url: "https://vault.bank.example:8200", mount: keys/transit, key: escrow, namespace: bank, token_file: pass, tls_roots: [roots.pem]}}}
 `
 
 func TestEffectiveIsTheSameConfiguration(t *testing.T) {

@@ -25,6 +25,7 @@ type directoryCommand struct {
 	Accept  directoryAcceptCommand  `cmd:"" help:"Use a certificate that is held or superseded, in the place of others of its address."`
 	Token   directoryTokenCommand   `cmd:"" help:"Make, list and delete the tokens of API clients."`
 	CA      directoryCACommand      `cmd:"" name:"ca" help:"The directory's own authority: make, show and renew it."`
+	Escrow  directoryEscrowCommand  `cmd:"" help:"The master key that wraps keys which the directory keeps for people: make, rotate, count."`
 	Audit   directoryAuditCommand   `cmd:"" help:"What was done with certificates and keys, and proof that the record is whole."`
 	Backup  directoryBackupCommand  `cmd:"" help:"Copy the database to a file, while it is in use."`
 	Restore directoryRestoreCommand `cmd:"" help:"Put a backup in the place of the database, while the server is stopped."`

@@ -60,6 +60,13 @@ func (d *directoryDoor) open(cfg *config.Config, log *slog.Logger, metrics prome
 	if opts.Harvester, err = d.openHarvester(cfg, log); err != nil {
 		return err
 	}
+	keeper, err := openKeeper(cfg.Directory.Escrow, log)
+	if err != nil {
+		return err
+	}
+	if opts.Provision, err = d.provisionOptions(cfg, keeper, opts.Authority); err != nil {
+		return err
+	}
 	if d.listener, err = net.Listen("tcp", cfg.Directory.Address); err != nil {
 		return fmt.Errorf("directory.address: %w", err)
 	}

@@ -132,10 +132,18 @@ func CreateFile(path string, now time.Time) (Master, error) {
 }
 
 // AddMaster puts a new key at the end of a file: it is known from then on, and
-// wraps nothing yet.
+// wraps nothing yet. It is the newest there, whatever the clock says.
 func AddMaster(path string, now time.Time) (Master, error) {
 	m := newMaster(now)
-	return m, changeRing(path, func(ring []Master) ([]Master, error) { return append(ring, m), nil })
+	err := changeRing(path, func(ring []Master) ([]Master, error) {
+		for _, o := range ring {
+			if !m.Created.After(o.Created) {
+				m.Created = o.Created.Add(time.Second)
+			}
+		}
+		return append(ring, m), nil
+	})
+	return m, err
 }
 
 // UseMaster makes the key with this id the one that wraps.

@@ -24,8 +24,8 @@ import (
 
 // A transit is a small peer that speaks like Vault's transit engine: keys with
 // versions, AES-256-GCM, the same forms and refusals. With SEALPOST_TEST_VAULT=URL
-// the tests that a real server can answer are run against one: it must have the
-// transit engine at its usual place, and the token "good-token".
+// TestVault is run against a real server too: it must have the transit engine at
+// its usual place, and the token "good-token". Debian has no package of one.
 type transit struct {
 	*httptest.Server
 	mu       sync.Mutex
