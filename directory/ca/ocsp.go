@@ -22,6 +22,9 @@ const (
 	answerAge = 12 * time.Hour
 	// answersKept is how many signed answers are kept; each takes less than 1 KB.
 	answersKept = 20000
+	// questionsAtOnce is how many may ask the database at a time; one more is told to
+	// come again, so that strangers cannot crowd out those who look up addresses.
+	questionsAtOnce = 32
 )
 
 // A responder answers OCSP (RFC 6960) in the lightweight way of RFC 5019: one
@@ -30,6 +33,7 @@ type responder struct {
 	authority *Authority
 	source    Source
 	kept      *lru.Cache[question, answer]
+	gate      chan struct{}
 }
 
 // A question is what an answer depends on.
@@ -49,7 +53,7 @@ func newResponder(a *Authority, source Source) *responder {
 	if err != nil {
 		panic(err) // only for a size below 1
 	}
-	return &responder{a, source, kept}
+	return &responder{a, source, kept, make(chan struct{}, questionsAtOnce)}
 }
 
 // respond gives the answer to a request. made is zero for what is not signed.
@@ -60,6 +64,12 @@ func (o *responder) respond(ctx context.Context, der []byte) (body []byte, made 
 	}
 	if !o.ours(r) {
 		return ocsp.UnauthorizedErrorResponse, made
+	}
+	select {
+	case o.gate <- struct{}{}:
+		defer func() { <-o.gate }()
+	default:
+		return ocsp.TryLaterErrorResponse, made
 	}
 	revoked, err := o.source.Issued(ctx, r.SerialNumber)
 	switch {

@@ -2,20 +2,24 @@ package ca_test
 
 import (
 	"bytes"
+	"context"
 	"crypto"
 	"crypto/x509"
 	"encoding/base64"
 	"errors"
+	"math/big"
 	"net/http"
 	"net/http/httptest"
 	"net/url"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 
 	"golang.org/x/crypto/ocsp"
 
 	"sealpost/directory/ca"
+	"sealpost/directory/store"
 )
 
 func do(t testing.TB, h http.Handler, r *http.Request) *httptest.ResponseRecorder {
@@ -207,6 +211,53 @@ func TestOCSPRefuses(t *testing.T) {
 	if a := ask(t, w, h, stranger, crypto.SHA1); !bytes.Equal(a, ocsp.TryLaterErrorResponse) {
 		t.Errorf("without the database: %x", a)
 	}
+}
+
+// slow is a source that answers when it is let.
+type slow struct {
+	*source
+	asked, answer chan struct{}
+}
+
+func (s slow) Issued(ctx context.Context, n *big.Int) (*store.Revocation, error) {
+	s.asked <- struct{}{}
+	<-s.answer
+	return s.source.Issued(ctx, n)
+}
+
+// While too many wait for the database, others are told to come again; and then
+// all is as before.
+func TestOCSPCrowd(t *testing.T) {
+	w := newWorld(t, "p-256")
+	s := slow{w.source, make(chan struct{}), make(chan struct{})}
+	h := w.Handler(s)
+	c, _ := w.issue(t, "anna@example.org", "p-256")
+	q, err := ocsp.CreateRequest(c, w.Chain()[0], nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	post := func() []byte {
+		return do(t, h, httptest.NewRequest("POST", ca.PathOCSP, bytes.NewReader(q))).Body.Bytes()
+	}
+	var all sync.WaitGroup
+	good := func() {
+		if _, err := ocsp.ParseResponse(post(), w.Chain()[0]); err != nil {
+			t.Error(err)
+		}
+	}
+	const crowd = 32
+	for range crowd {
+		all.Go(good)
+		<-s.asked
+	}
+	if a := post(); !bytes.Equal(a, ocsp.TryLaterErrorResponse) {
+		t.Errorf("one more: %x", a)
+	}
+	close(s.answer)
+	all.Wait()
+	all.Go(good)
+	<-s.asked
+	all.Wait()
 }
 
 // Whatever is asked, the answer is one that clients can read, and what is good
