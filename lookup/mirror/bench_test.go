@@ -1,6 +1,7 @@
 package mirror
 
 import (
+	"flag"
 	"fmt"
 	"math/rand/v2"
 	"os"
@@ -76,6 +77,14 @@ var bigFile = sync.OnceValues(func() (string, time.Duration) {
 })
 
 func TestMain(m *testing.M) {
+	if url := os.Getenv(followerOf); url != "" {
+		fmt.Fprintln(os.Stderr, followUntilKilled(url))
+		os.Exit(1)
+	}
+	// Each run waits for the disk many times; the command line still decides.
+	if err := flag.Set("rapid.checks", "30"); err != nil {
+		panic(err)
+	}
 	code := m.Run()
 	if bigFileMade {
 		file, _ := bigFile()

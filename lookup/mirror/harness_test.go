@@ -99,8 +99,15 @@ func (d *directory) page(cursor string, limit int) (keydb.Page, error) {
 	return page, nil
 }
 
+// A failer is a test, or a property's.
+type failer interface {
+	Helper()
+	Fatal(args ...any)
+	Fatalf(format string, args ...any)
+}
+
 // check compares the mirror with everything the directory knows and knew.
-func (d *directory) check(t testing.TB, m *Mirror) {
+func (d *directory) check(t failer, m *Mirror) {
 	t.Helper()
 	d.mu.Lock()
 	defer d.mu.Unlock()

@@ -122,8 +122,27 @@ func (r *replica) load() error {
 	}
 	r.table.close() // it is damaged, or says more than FILE has
 	r.table, r.delta = nil, map[hash]place{}
+	if err := r.forgetTable(); err != nil {
+		return err
+	}
 	r.begin()
 	return r.replay(st.Size())
+}
+
+// forgetTable removes a table that is not believed. When FILE has lost batches
+// that the table knows, and grows again, the table would seem to fit once more.
+func (r *replica) forgetTable() error {
+	if r.readOnly {
+		return nil
+	}
+	err := os.Remove(r.path + indexSuffix)
+	if errors.Is(err, os.ErrNotExist) {
+		return nil
+	}
+	if err != nil {
+		return err
+	}
+	return syncDir(r.path)
 }
 
 // begin stands where the table was written, or before the first batch.
