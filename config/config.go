@@ -133,7 +133,7 @@ type Rule struct {
 	// usable certificate. `reject`: 550 5.7.1. `hold`: the message waits, sealed,
 	// in the spool until a certificate appears. `provision`: the first source of
 	// type `directory` makes a key for the recipient, and the copy is sealed to
-	// it at once; it needs `token_file` there. `plaintext`: the copy leaves unprotected. A source that does not answer never counts as such a word:
+	// it at once; it needs `token_file` there, or `directory.provision`. `plaintext`: the copy leaves unprotected. A source that does not answer never counts as such a word:
 	// the recipient is deferred with 451 4.4.3.
 	// Hazard: `plaintext` sends mail unprotected, also when a certificate has
 	// merely expired; `sealpost check` warns of each such rule.

@@ -17,9 +17,9 @@ func (k *checker) provisions(key string) {
 	switch {
 	case s == nil:
 		k.wrong(key, "is provision, and no source of type directory is there that could make a key: write one under lookup.sources")
-	case s.URL == "":
-		k.wrong(key, "is provision, and the directory of this file makes no keys: write the source of a directory that does, with url and token_file")
-	case s.TokenFile == "":
+	case s.URL == "" && k.config.Directory != nil && k.config.Directory.Provision == nil:
+		k.wrong(key, "is provision, and the directory of this file makes no keys: write directory.provision, with ca and escrow, or url and token_file of one that does")
+	case s.URL != "" && s.TokenFile == "":
 		k.wrong(key, "is provision, and the source %s has no token_file: make a token with the scope provision in that directory", quote(s.Name))
 	}
 }

@@ -6,6 +6,7 @@ import (
 	"log/slog"
 
 	"sealpost/config"
+	"sealpost/directory/provision"
 	"sealpost/internal/address"
 	"sealpost/internal/reason"
 	"sealpost/lookup"
@@ -45,8 +46,12 @@ func (k *keyMaker) Provision(ctx context.Context, to address.Address, r relay.Pr
 // notProvisioned tells a directory that says no from one that has trouble.
 func notProvisioned(err error) error {
 	token, why := reason.None, ""
+	var refusal *provision.Refusal
 	var problem *keydb.Problem
-	if errors.As(err, &problem) && problem.IsRefusal() {
+	switch {
+	case errors.As(err, &refusal):
+		token = refusal.Reason
+	case errors.As(err, &problem) && problem.IsRefusal():
 		token = problem.Reason
 	}
 	switch token {
@@ -81,6 +86,11 @@ func (r *rooms) openKeyMaker(cfg *config.Config, log *slog.Logger) error {
 	}
 	k := &keyMaker{forget: r.forgetAnswer}
 	k.judge = func(source lookup.Source) (lookup.Source, error) { return r.judged(source, s, log) }
+	if s.URL == "" {
+		k.ask = r.askOwnDirectory
+		r.settings.Provisioner = k
+		return nil
+	}
 	opts, err := directoryClient(s)
 	if err != nil {
 		return err
@@ -97,6 +107,13 @@ func (r *rooms) openKeyMaker(cfg *config.Config, log *slog.Logger) error {
 	}
 	r.settings.Provisioner = k
 	return nil
+}
+
+// askOwnDirectory asks the directory of this process.
+func (r *rooms) askOwnDirectory(ctx context.Context, to address.Address, p relay.ProvisionRequest) (keydb.Answer, bool, error) {
+	return r.directory.Provision(ctx, provision.Request{
+		Address: to, Secret: p.Secret, References: p.References, Language: p.Language, Sender: p.Sender.String(), Actor: "relay",
+	})
 }
 
 // judged puts around a source what stands around it in lookups: trust, and the
