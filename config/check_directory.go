@@ -24,6 +24,7 @@ func completeDirectory(c *Config) {
 		d.Index = d.Store.File + ".index"
 	}
 	completeCA(d)
+	completeClaim(d)
 }
 
 func (k *checker) directory() {
@@ -45,6 +46,8 @@ func (k *checker) directory() {
 	k.enrol()
 	k.authority()
 	k.escrow()
+	k.claim()
+	k.directoryMail()
 	k.networks("directory.trusted_proxies", d.TrustedProxies, "everybody in it could take on any client address")
 	if d.Harvest.Trust == "any" {
 		k.warn("directory.harvest.trust", "any believes the first certificate that signs for an address: one forged mail is enough for an address that is not known yet")

@@ -64,6 +64,12 @@ type Directory struct {
 	// For whom it makes keys. Without this section, for nobody.
 	Provision *DirectoryProvision `yaml:"provision"`
 
+	// How people come to the keys that the directory made for them.
+	Claim *DirectoryClaim `yaml:"claim"`
+
+	// The mail server for notices to them.
+	Mail *DirectoryMail `yaml:"mail"`
+
 	// How the pages look.
 	Page DirectoryPage `yaml:"page"`
 }

@@ -81,6 +81,8 @@ directory: {address: ":8443", url: "https://keys.bank.example/x", tls: {mode: fi
   harvest: {trust: any, max_age: 48h, size: 1MiB}, page: {name: A Bank, logo: logo.svg, texts: texts.yaml, colours: {accent: "#0b5394", header: "#102a43"}, links: [{text: Imprint, text_zh: 版本, url: "https://bank.example/imprint"}]},
   ca: {certificate: relay.pem, key: relay.key, lifetime: 100h, keys: p-256, pool: 3, address: "127.0.0.1:8088", url: "http://keys.bank.example"},
   escrow: {key_file: escrow.key}, provision: {exclude: ["*@partner.example"], roles: deny, rate: {per_hour: 5, burst: 6}, keep: 1h},
+  claim: {key: claim.key, notice: 48h, session: 30m, delete_after: 72h, templates: certs, language: zh, reminders: 1, remind_after: 240h},
+  mail: {address: "mx.bank.example:587", tls: require, tls_roots: [roots.pem], username: keys, password_file: pass, from: keys@bank.example},
   enrol: {address: "127.0.0.1:2626", protocol: lmtp, mailbox: keys@bank.example, upstream: {address: "mx.bank.example:25", tls: require, tls_roots: [roots.pem]}}}
 harvest: {url: "https://keys.bank.example", token_file: pass, tls_roots: [roots.pem], size: 2MiB, memory: 8MiB}
 metrics: {address: none}

@@ -67,6 +67,9 @@ func (d *directoryDoor) open(cfg *config.Config, log *slog.Logger, metrics prome
 	if opts.Provision, err = d.provisionOptions(cfg, keeper, opts.Authority); err != nil {
 		return err
 	}
+	if opts.Claim, err = claimOptions(cfg, keeper, opts.Authority); err != nil {
+		return err
+	}
 	if d.listener, err = net.Listen("tcp", cfg.Directory.Address); err != nil {
 		return fmt.Errorf("directory.address: %w", err)
 	}

@@ -111,11 +111,12 @@ func (e *Engine) judge(ctx context.Context, c *certificate.Certificate, addr add
 	if err != nil {
 		return &CertificateError{reason.CertificateUnreadable, "cannot be judged"}
 	}
-	for _, candidate := range trusted.Lookup(ctx, addr).Candidates {
-		if !candidate.Usable {
-			return &CertificateError{candidate.Reason, candidate.Why}
-		}
+	candidates := trusted.Lookup(ctx, addr).Candidates
+	if len(candidates) == 1 && candidates[0].Usable {
 		return nil
+	}
+	if len(candidates) == 1 {
+		return &CertificateError{candidates[0].Reason, candidates[0].Why}
 	}
 	return &CertificateError{reason.CertificateUnreadable, "cannot be judged"}
 }

@@ -1,0 +1,133 @@
+package main
+
+import (
+	"bytes"
+	"crypto/rand"
+	"crypto/tls"
+	"encoding/hex"
+	"errors"
+	"fmt"
+	"io"
+	"io/fs"
+	"os"
+	"path/filepath"
+
+	"sealpost/config"
+	"sealpost/directory/ca"
+	"sealpost/directory/claim"
+	"sealpost/directory/escrow"
+	"sealpost/directory/mailer"
+	"sealpost/directory/provision"
+	"sealpost/internal/address"
+)
+
+// claimOptions say how keys are claimed; nil where they are not. Without an
+// authority there are still the keys that it issued before.
+func claimOptions(cfg *config.Config, keeper escrow.Keeper, authority *ca.Authority) (*claim.Options, error) {
+	c := cfg.Directory.Claim
+	if c == nil {
+		return nil, nil
+	}
+	key, err := claimKey(string(c.Key))
+	if err != nil {
+		return nil, fmt.Errorf("directory.claim.key: %w", err)
+	}
+	o := &claim.Options{
+		Keeper: keeper, URL: cfg.Directory.URL, Key: key, CheckSecret: provision.CheckSecret,
+		Name: cfg.Directory.Page.Name, Language: c.Language, DeleteAfter: c.DeleteAfter, MinRSABits: cfg.Trust.MinRSABits,
+		Limits: claim.Limits{Notice: c.Notice, Session: c.Session, Reminder: c.RemindAfter, Reminders: c.Reminders},
+	}
+	if c.Reminders == 0 {
+		o.Limits.Reminders = -1
+	}
+	if authority != nil {
+		o.Chain = authority.Chain()
+	}
+	if c.Templates != "" {
+		o.Templates = os.DirFS(string(c.Templates))
+	}
+	if cfg.Directory.Mail == nil {
+		return o, nil
+	}
+	if o.From, err = address.Parse(cfg.Directory.Mail.From); err != nil {
+		return nil, fmt.Errorf("directory.mail.from: %w", err)
+	}
+	o.Mailer, err = noticeMailer(cfg.Hostname, cfg.Directory.Mail)
+	return o, err
+}
+
+func noticeMailer(hostname string, c *config.DirectoryMail) (*mailer.Mailer, error) {
+	roots, err := config.ReadRoots(c.TLSRoots)
+	if err != nil {
+		return nil, fmt.Errorf("directory.mail.tls_roots: %w", err)
+	}
+	m := &mailer.Mailer{
+		Address: c.Address, Hostname: hostname, TLS: mailerTLS[c.TLS],
+		Config: &tls.Config{RootCAs: roots, MinVersion: tls.VersionTLS12}, Username: c.Username,
+	}
+	if c.PasswordFile != "" {
+		if m.Password, err = config.ReadSecret(c.PasswordFile); err != nil {
+			return nil, fmt.Errorf("directory.mail.password_file: %s %w", c.PasswordFile, err)
+		}
+	}
+	return m, nil
+}
+
+// claimKey reads the key of links and codes, and makes it where there is none.
+// Whoever else makes it at the same moment, both have the same one.
+func claimKey(path string) ([]byte, error) {
+	text, err := readClaimKey(path)
+	if errors.Is(err, fs.ErrNotExist) {
+		if err = makeClaimKey(path); err == nil || errors.Is(err, fs.ErrExist) {
+			text, err = readClaimKey(path)
+		}
+	}
+	if err != nil {
+		return nil, err
+	}
+	key, err := hex.DecodeString(string(bytes.TrimSpace(text)))
+	if err != nil || len(key) != claim.KeySize {
+		return nil, fmt.Errorf("%s is not a key of %d hexadecimal digits; without it no notice that was sent can be used: restore it, or delete it to have another one made", path, 2*claim.KeySize)
+	}
+	return key, nil
+}
+
+func readClaimKey(path string) ([]byte, error) {
+	f, err := os.Open(path)
+	if err != nil {
+		return nil, err
+	}
+	defer f.Close()
+	info, err := f.Stat()
+	if err != nil {
+		return nil, err
+	}
+	if info.Mode().Perm()&0o077 != 0 {
+		return nil, fmt.Errorf("%s can be read by others: run chmod 600", path)
+	}
+	return io.ReadAll(io.LimitReader(f, 1000))
+}
+
+// makeClaimKey writes a key to a file beside, and gives it its name when it is
+// whole and durable. The name is not taken from a file that is there.
+func makeClaimKey(path string) error {
+	var key [claim.KeySize]byte
+	rand.Read(key[:])
+	f, err := os.CreateTemp(filepath.Dir(path), filepath.Base(path)+".new-") // of mode 0600
+	if err != nil {
+		return err
+	}
+	defer os.Remove(f.Name())
+	_, err = fmt.Fprintln(f, hex.EncodeToString(key[:]))
+	if err = errors.Join(err, f.Sync(), f.Close()); err != nil {
+		return err
+	}
+	if err := os.Link(f.Name(), path); err != nil {
+		return err
+	}
+	dir, err := os.Open(filepath.Dir(path))
+	if err != nil {
+		return err
+	}
+	return errors.Join(dir.Sync(), dir.Close())
+}
