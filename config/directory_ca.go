@@ -22,8 +22,8 @@ type DirectoryCA struct {
 	Lifetime time.Duration `yaml:"lifetime" default:"17520h" min:"24h" max:"19800h"`
 
 	// The kind of keys that are made for people. `rsa-2048`: every mail program
-	// can use it. `p-256`: made a thousand times faster, for programs of the last
-	// ten years.
+	// can use it. `p-256`: costs almost nothing to make, and fewer programs read
+	// mail for it (docs/readers.md).
 	Keys string `yaml:"keys" default:"rsa-2048" enum:"rsa-2048|p-256"`
 
 	// How many RSA keys are kept ready, so that nobody waits for one to be made.
