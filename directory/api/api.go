@@ -264,10 +264,15 @@ func (x *exchange) nothing() error {
 	return refuse(http.StatusNotFound, reason.NotFound, "There is nothing here; /openapi.yaml tells what there is.")
 }
 
-// page serves people. Only a search costs, and a form. Who asks stands in
-// RemoteAddr, so that pages need not know which proxies are believed.
+// page serves people. Only a search costs, a form, and looking into a link. Who
+// asks stands in RemoteAddr, so that pages need not know which proxies are
+// believed.
 func (x *exchange) page() error {
-	if x.r.URL.RawQuery != "" || x.r.Method == http.MethodPost {
+	costs := x.r.URL.RawQuery != ""
+	if x.endpoint.call == pageClaim {
+		costs = x.r.Method == http.MethodPost || x.r.URL.Query().Has("t")
+	}
+	if costs {
 		if err := x.api.limiter.take(x.client, costLookup); err != nil {
 			return err
 		}

@@ -1,6 +1,8 @@
 package api_test
 
 import (
+	"net/http"
+	"net/netip"
 	"strings"
 	"testing"
 
@@ -38,5 +40,37 @@ func TestPageBehindTheLimits(t *testing.T) {
 	d.call(t, "GET /v1/nothing", "", "").expect(t, 404, "not-found")
 	if text := d.log.text(); strings.Contains(text, "anna@") || !strings.Contains(text, `"call":"page"`) {
 		t.Errorf("the log: %s", text)
+	}
+}
+
+// A visitors page notes who asks.
+type visitors struct{ from []string }
+
+func (v *visitors) ServeHTTP(w http.ResponseWriter, r *http.Request) {
+	v.from = append(v.from, r.Method+" "+r.RemoteAddr)
+}
+
+func (v *visitors) Refuse(w http.ResponseWriter, _ *http.Request, status int) { w.WriteHeader(status) }
+
+// Forms reach the pages of the claim, from whom the trusted proxies say; they
+// cost, and walking through the pages does not.
+func TestClaimBehindTheLimits(t *testing.T) {
+	page := &visitors{}
+	d := newDirectory(t, func(_ *directory, o *api.Options) {
+		o.Page, o.TrustedProxies = page, []netip.Prefix{netip.MustParsePrefix("127.0.0.0/8")}
+		o.Limits = api.Limits{PerSecond: 1, Burst: 10}
+	})
+	for range 10 {
+		d.call(t, "GET /claim/choose?lang=en&done=own", "X-Forwarded-For: 192.0.2.7", "").expect(t, 200, "")
+	}
+	for i := range 10 {
+		path := []string{"POST /claim", "POST /claim/second", "GET /claim?t=x"}[i%3]
+		d.call(t, path, "X-Forwarded-For: 192.0.2.7", "").expect(t, 200, "")
+	}
+	d.call(t, "POST /claim", "X-Forwarded-For: 192.0.2.7", "").expect(t, 429, "")
+	d.call(t, "POST /claim", "X-Forwarded-For: 192.0.2.8", "").expect(t, 200, "")
+	d.call(t, "POST /claims", "", "").expect(t, 405, "")
+	if n := len(page.from); n != 21 || page.from[n-1] != "POST 192.0.2.8:0" || page.from[0] != "GET 192.0.2.7:0" {
+		t.Errorf("%q", page.from)
 	}
 }

@@ -41,7 +41,7 @@ const (
 // A claimView is what the pages at /claim show.
 type claimView struct {
 	frame
-	Host    string
+	Heading string // of a page that has none of its own
 	CSRF    string
 	Trouble string // one sentence; empty when all is well
 	Wrong   string // the field that it is about
@@ -151,11 +151,12 @@ func (m room) allow() string {
 
 // begin fills in what every page shows.
 func (v *visit) begin(m room) {
-	v.view = claimView{frame: v.frame(v.r), Host: v.door.host}
+	v.view = claimView{frame: v.frame(v.r)}
 	v.view.Home = v.view.To("/claim")
 	if m.title != "" {
 		v.view.Title = v.view.T[m.title]
 	}
+	v.view.Heading = v.view.Title
 }
 
 // form reads the body; what is too large is not read to its end.
@@ -186,7 +187,7 @@ func (v *visit) enter(m room) bool {
 	}
 	switch {
 	case errors.Is(err, claim.ErrSession) && v.r.Method == http.MethodPost:
-		v.view.Title = v.view.T["claim_title"]
+		v.view.Title, v.view.Heading = v.view.T["claim_title"], v.view.T["claim_title"]
 		v.refuse(http.StatusUnauthorized, "claim_session")
 	case errors.Is(err, claim.ErrSession):
 		v.turn("/claim", "")

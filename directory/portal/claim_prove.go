@@ -14,6 +14,9 @@ func (v *visit) show(name string) {
 	if v.status == 0 {
 		v.status = http.StatusOK
 	}
+	if v.view.Trouble != "" { // a screen reader begins with the title
+		v.view.Title = v.view.T["claim_wrong"] + ": " + v.view.Title
+	}
 	v.write(v.w, v.status, name, v.view.T, v.view)
 }
 
