@@ -330,7 +330,7 @@ func TestMasterIsNotPrinted(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	for _, text := range []string{fmt.Sprintf("%v", ring), fmt.Sprintf("%+v", ring[0]), fmt.Sprintf("%#v", ring), fmt.Sprintf("%s", &ring[0])} {
+	for _, text := range []string{fmt.Sprintf("%v", ring), fmt.Sprintf("%+v", ring[0]), fmt.Sprintf("%#v", ring), fmt.Sprint(&ring[0])} {
 		if text != "["+ring[0].Name()+"]" && text != ring[0].Name() && !strings.HasPrefix(text, "[]escrow.Master{file:") || strings.Contains(text, fmt.Sprint(raw[0])+" "+fmt.Sprint(raw[1])) {
 			t.Errorf("printed as %s", text)
 		}

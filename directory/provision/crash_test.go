@@ -1,6 +1,7 @@
 package provision_test
 
 import (
+	"bufio"
 	"bytes"
 	"context"
 	"crypto"
@@ -132,15 +133,9 @@ func (w *world) run(t testing.TB, url, step string, first int, after time.Durati
 		t.Fatal(err)
 	}
 	next := first
-	for buffer := make([]byte, 64); ; {
-		n, err := out.Read(buffer)
-		if err != nil {
-			break
-		}
-		for word := range strings.FieldsSeq(string(buffer[:n])) {
-			if number, err := strconv.Atoi(word); err == nil && number == next {
-				next++
-			}
+	for lines := bufio.NewScanner(out); lines.Scan(); {
+		if number, err := strconv.Atoi(lines.Text()); err == nil && number == next {
+			next++
 		}
 		if step == "" && next > first {
 			time.AfterFunc(after, func() { _ = cmd.Process.Kill() })

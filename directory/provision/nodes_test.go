@@ -136,6 +136,38 @@ func TestRotationWhileServing(t *testing.T) {
 	}
 }
 
+// rotating is a store in front of which somebody rotates the master key, to the
+// end, and drops the old one, just before a key is stored.
+type rotating struct {
+	*store.Store
+	rotate func()
+}
+
+func (r rotating) Provision(ctx context.Context, n store.NewKey) (store.Provisioned, error) {
+	r.rotate()
+	return r.Store.Provision(ctx, n)
+}
+
+// A key that was wrapped before a rotation and stored after it follows.
+func TestRotationBetweenWrappingAndStoring(t *testing.T) {
+	w := newWorld(t)
+	s := w.open(t)
+	old := w.keeper(t).ID()
+	e := w.engine(t, rotating{s, func() {
+		m, err := escrow.AddMaster(w.master, w.now)
+		if err == nil {
+			err = errors.Join(escrow.UseMaster(w.master, m.ID), escrow.DropMaster(w.master, strings.TrimPrefix(old, "file:")))
+		}
+		if err != nil {
+			t.Error(err)
+		}
+	}}, nil)
+	ask(t, e, anna)
+	if n := w.whole(t, s); n != 1 {
+		t.Errorf("%d keys", n)
+	}
+}
+
 // secretsOf gives what must be nowhere but in the hands of the recipient: each
 // secret number of the private keys, in the forms in which it could be written.
 func secretsOf(t testing.TB, made []crypto.Signer) (all [][]byte) {

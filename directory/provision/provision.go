@@ -30,6 +30,7 @@ type Store interface {
 	Lookup(ctx context.Context, keys []string) ([][]store.Certificate, error)
 	Provision(ctx context.Context, n store.NewKey) (store.Provisioned, error)
 	KeyOf(ctx context.Context, fingerprint [32]byte) (store.Key, error)
+	WrapAnew(ctx context.Context, fingerprint [32]byte, old, wrapped []byte, keeper, actor string) error
 }
 
 // A Pool has private keys that were made ahead.
@@ -197,7 +198,8 @@ func (e *Engine) make(ctx context.Context, key string, r Request) (store.Provisi
 	if n.Secret, err = e.hash(ctx, r.Secret); err != nil {
 		return store.Provisioned{}, err
 	}
-	if err := e.prepare(ctx, key, &n); err != nil {
+	private, err := e.prepare(ctx, key, &n)
+	if err != nil {
 		return store.Provisioned{}, err
 	}
 	p, err := e.opts.Store.Provision(ctx, n)
@@ -205,34 +207,51 @@ func (e *Engine) make(ctx context.Context, key string, r Request) (store.Provisi
 		return p, err
 	}
 	if p.Created {
+		e.followRotation(ctx, key, &n, private)
 		e.opts.Log.Info("provisioned a key", "address", key, "certificate", fmt.Sprintf("%x", n.Cert.Fingerprint()), "keeper", n.Keeper, "by", r.Actor)
 	}
 	return p, nil
 }
 
 // prepare takes a key, has its certificate issued, and wraps it.
-func (e *Engine) prepare(ctx context.Context, key string, n *store.NewKey) error {
+func (e *Engine) prepare(ctx context.Context, key string, n *store.NewKey) (crypto.Signer, error) {
 	private, err := e.opts.Pool.Take(ctx)
 	if err != nil {
-		return fmt.Errorf("provision: no key: %w", err)
+		return nil, fmt.Errorf("provision: no key: %w", err)
 	}
 	der, err := e.opts.Issuer.Issue(ca.Request{Address: n.Address, PublicKey: private.Public(), Lifetime: e.opts.Lifetime})
 	if err != nil {
-		return fmt.Errorf("provision: no certificate: %w", err)
+		return nil, fmt.Errorf("provision: no certificate: %w", err)
 	}
 	if n.Cert, err = certificate.Parse(der); err != nil {
-		return fmt.Errorf("provision: the certificate that was issued cannot be read: %w", err)
+		return nil, fmt.Errorf("provision: the certificate that was issued cannot be read: %w", err)
 	}
 	if !e.usable(n.Address)(store.Certificate{Cert: n.Cert}) {
-		return errors.New("provision: the certificate that was issued could not be used to seal mail: look at directory.ca")
+		return nil, errors.New("provision: the certificate that was issued could not be used to seal mail: look at directory.ca")
 	}
 	if n.Wrapped, n.Keeper, err = escrow.Seal(ctx, e.opts.Keeper, private, n.Cert.Fingerprint(), key); err != nil {
-		return fmt.Errorf("provision: the key cannot be wrapped: %w", err)
+		return nil, fmt.Errorf("provision: the key cannot be wrapped: %w", err)
 	}
 	if e.opts.Keep > 0 {
 		n.Expires = n.Cert.NotAfter.Add(e.opts.Keep)
 	}
-	return nil
+	return private, nil
+}
+
+// followRotation wraps a key anew when the master key was rotated between its
+// wrapping and its storing: whoever rotates has not seen it.
+func (e *Engine) followRotation(ctx context.Context, key string, n *store.NewKey, private crypto.Signer) {
+	if e.opts.Keeper.ID() == n.Keeper {
+		return
+	}
+	fingerprint := n.Cert.Fingerprint()
+	wrapped, keeper, err := escrow.Seal(ctx, e.opts.Keeper, private, fingerprint, key)
+	if err == nil {
+		err = e.opts.Store.WrapAnew(ctx, fingerprint, n.Wrapped, wrapped, keeper, n.Actor)
+	}
+	if err != nil {
+		e.opts.Log.Warn("a key is wrapped under a master key that was rotated just now: say sealpost directory escrow rotate again", "address", key, "keeper", n.Keeper, "error", err)
+	}
 }
 
 // notify tells of a request for an address whose key is in escrow. That it could

@@ -270,6 +270,9 @@ func (f trouble) Lookup(context.Context, []string) ([][]store.Certificate, error
 func (f trouble) Provision(context.Context, store.NewKey) (store.Provisioned, error) {
 	return store.Provisioned{}, f.err
 }
+func (f trouble) WrapAnew(context.Context, [32]byte, []byte, []byte, string, string) error {
+	return f.err
+}
 func (f trouble) KeyOf(context.Context, [32]byte) (store.Key, error) { return store.Key{}, f.err }
 
 // half is a store of which one half fails.
@@ -285,6 +288,9 @@ func (h half) Provision(ctx context.Context, n store.NewKey) (store.Provisioned,
 	return h.trouble.Provision(ctx, n)
 }
 func (h half) KeyOf(ctx context.Context, f [32]byte) (store.Key, error) { return h.Store.KeyOf(ctx, f) }
+func (h half) WrapAnew(ctx context.Context, f [32]byte, old, wrapped []byte, keeper, actor string) error {
+	return h.Store.WrapAnew(ctx, f, old, wrapped, keeper, actor)
+}
 
 // odd issues something that is no certificate for the address.
 type odd struct {
@@ -381,7 +387,7 @@ func TestSecretHashes(t *testing.T) {
 			t.Errorf("%q is a hash", bad)
 		}
 	}
-	if provision.HashSecret("x") == provision.HashSecret("x") {
+	if first := provision.HashSecret("x"); first == provision.HashSecret("x") {
 		t.Error("two hashes are the same")
 	}
 }

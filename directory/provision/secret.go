@@ -45,33 +45,56 @@ func HashSecret(secret string) string {
 	var salt [hashSalt]byte
 	rand.Read(salt[:])
 	sum := argon2.IDKey([]byte(plainSecret(secret)), salt[:], hashTime, hashMemory, hashLanes, hashSize)
-	return fmt.Sprintf("$argon2id$v=%d$m=%d,t=%d,p=%d$%s$%s", argon2.Version, hashMemory, hashTime, hashLanes,
-		base64.RawStdEncoding.EncodeToString(salt[:]), base64.RawStdEncoding.EncodeToString(sum))
+	return slowHash{hashMemory, hashTime, hashLanes, salt[:], sum}.String()
 }
 
 // CheckSecret reports whether a secret is the one of a hash of HashSecret. It
 // takes the same time and memory whether it is or not; what is no hash is
 // nobody's.
 func CheckSecret(hash, secret string) bool {
-	var version, memory, time, lanes int
-	parts := strings.Split(hash, "$")
+	h, ok := parseHash(hash)
+	if !ok {
+		return false
+	}
+	sum := argon2.IDKey([]byte(plainSecret(secret)), h.salt, h.time, h.memory, h.lanes, uint32(len(h.sum)))
+	return subtle.ConstantTimeCompare(sum, h.sum) == 1
+}
+
+// A slowHash is a hash in PHC form, read.
+type slowHash struct {
+	memory, time uint32
+	lanes        uint8
+	salt, sum    []byte
+}
+
+// String is the PHC form.
+func (h slowHash) String() string {
+	return fmt.Sprintf("$argon2id$v=%d$m=%d,t=%d,p=%d$%s$%s", argon2.Version, h.memory, h.time, h.lanes,
+		base64.RawStdEncoding.EncodeToString(h.salt), base64.RawStdEncoding.EncodeToString(h.sum))
+}
+
+// parseHash reads what String has written, and nothing else. What somebody put
+// into the database must not take all memory, so cost has a bound.
+func parseHash(s string) (h slowHash, ok bool) {
+	const mostMemory, mostTime, mostLanes, mostBytes = 256 << 10, 16, 16, 64
+	var version int
+	parts := strings.Split(s, "$")
 	if len(parts) != 6 || parts[0] != "" || parts[1] != "argon2id" {
-		return false
+		return h, false
 	}
-	if _, err := fmt.Sscanf(parts[2]+" "+parts[3], "v=%d m=%d,t=%d,p=%d", &version, &memory, &time, &lanes); err != nil || version != argon2.Version {
-		return false
+	_, err := fmt.Sscanf(parts[2]+" "+parts[3], "v=%d m=%d,t=%d,p=%d", &version, &h.memory, &h.time, &h.lanes)
+	if err != nil || version != argon2.Version {
+		return h, false
 	}
-	salt, err := base64.RawStdEncoding.DecodeString(parts[4])
-	if err != nil {
-		return false
+	if h.salt, err = base64.RawStdEncoding.DecodeString(parts[4]); err != nil {
+		return h, false
 	}
-	want, err := base64.RawStdEncoding.DecodeString(parts[5])
-	const most = 1 << 20 // KiB; what stands in the database must not take all memory
-	if err != nil || len(want) < 16 || memory < 8 || memory > most || time < 1 || time > 16 || lanes < 1 || lanes > 16 {
-		return false
+	if h.sum, err = base64.RawStdEncoding.DecodeString(parts[5]); err != nil {
+		return h, false
 	}
-	sum := argon2.IDKey([]byte(plainSecret(secret)), salt, uint32(time), uint32(memory), uint8(lanes), uint32(len(want)))
-	return subtle.ConstantTimeCompare(sum, want) == 1
+	costs := h.memory >= 8 && h.memory <= mostMemory && h.time >= 1 && h.time <= mostTime && h.lanes >= 1 && h.lanes <= mostLanes
+	sizes := len(h.salt) >= 8 && len(h.salt) <= mostBytes && len(h.sum) >= hashSalt && len(h.sum) <= mostBytes
+	return h, costs && sizes && h.String() == s
 }
 
 // plainSecret makes equal what people see as equal.

@@ -1,6 +1,7 @@
 package store
 
 import (
+	"bytes"
 	"context"
 	"time"
 )
@@ -191,6 +192,23 @@ func (s *Store) putRewrapped(ctx context.Context, old, fresh []Key) error {
 			}
 		}
 		return nil
+	})
+}
+
+// WrapAnew puts another wrapping of a key in the place of old, unless somebody
+// changed it meanwhile. Whoever made the key, and found that the master key was
+// rotated while he stored it, sets that right by it.
+func (s *Store) WrapAnew(ctx context.Context, fingerprint [32]byte, old, wrapped []byte, keeper, actor string) error {
+	return s.write(ctx, func(ctx context.Context, t tx) error {
+		k, err := oneKey(ctx, t, fingerprint, true)
+		if err != nil || !bytes.Equal(k.Wrapped, old) {
+			return err
+		}
+		if err := t.exec(ctx, "UPDATE escrow SET wrapped = $2, keeper = $3 WHERE fingerprint = $1", fingerprint[:], wrapped, keeper); err != nil {
+			return err
+		}
+		return audit(ctx, t, s.now(), Audit{Kind: AuditKeyRewrapped, Address: k.Address, Fingerprint: fingerprint, Actor: actor,
+			Detail: "from " + k.Keeper + " to " + keeper})
 	})
 }
 

@@ -348,3 +348,30 @@ func TestRewrap(t *testing.T) {
 		}
 	})
 }
+
+// A key is wrapped anew by whoever made it, unless it was changed or deleted.
+func TestWrapAnew(t *testing.T) {
+	everywhere(t, func(t *testing.T, w *world) {
+		s := w.open(t)
+		n := w.newKey(t, anna)
+		provision(t, s, n)
+		f := n.Cert.Fingerprint()
+		for i, old := range [][]byte{[]byte("another"), n.Wrapped, n.Wrapped} { // the last one is late
+			if err := s.WrapAnew(t.Context(), f, old, []byte("anew"), fmt.Sprintf("file:%d", i+1), "token 1"); err != nil {
+				t.Fatal(err)
+			}
+		}
+		if k, err := s.UseKey(t.Context(), f, "test", ""); err != nil || string(k.Wrapped) != "anew" || k.Keeper != "file:2" {
+			t.Errorf("%q by %s, %v", k.Wrapped, k.Keeper, err)
+		}
+		if err := s.DeleteKey(t.Context(), f, "test", ""); err != nil {
+			t.Fatal(err)
+		}
+		if err := s.WrapAnew(t.Context(), f, []byte("anew"), []byte("again"), "file:3", "token 1"); !errors.Is(err, store.ErrKeyDeleted) {
+			t.Errorf("a deleted one: %v", err)
+		}
+		if got := kindsOf(t, s); got != "issued provisioned key-rewrapped key-used key-deleted revoked" {
+			t.Errorf("audit log: %s", got)
+		}
+	})
+}
