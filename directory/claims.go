@@ -25,6 +25,14 @@ func (d *Directory) openClaims() (err error) {
 	return err
 }
 
+// ClaimStats counts what the engine of the claim does; ok is false without one.
+func (d *Directory) ClaimStats() (s claim.Stats, ok bool) {
+	if d.claims == nil {
+		return s, false
+	}
+	return d.claims.Stats(), true
+}
+
 // notify has a notice written to somebody whose key waits for him.
 func (d *Directory) notify(ctx context.Context, n provision.Notice) {
 	err := d.claims.Notify(ctx, claim.Notice{Address: n.Address.String(), References: n.References, Language: n.Language, Sender: n.Sender})

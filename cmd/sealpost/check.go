@@ -30,7 +30,7 @@ func (c checkCommand) Run(ctx context.Context, s streams) error {
 		return usageError{fmt.Errorf("%s: %w", c.Config, err)}
 	}
 	if c.Probe {
-		if err := errors.Join(r.probe(ctx, s.Out), probeDirectory(ctx, cfg, s.Out), probeEscrow(ctx, cfg, s.Out)); err != nil {
+		if err := errors.Join(r.probe(ctx, s.Out), probeDirectory(ctx, cfg, s.Out), probeEscrow(ctx, cfg, s.Out), probeMail(ctx, cfg, s.Out)); err != nil {
 			return err
 		}
 	}

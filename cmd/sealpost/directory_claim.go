@@ -2,6 +2,7 @@ package main
 
 import (
 	"bytes"
+	"context"
 	"crypto/rand"
 	"crypto/tls"
 	"encoding/hex"
@@ -12,7 +13,10 @@ import (
 	"os"
 	"path/filepath"
 
+	"github.com/prometheus/client_golang/prometheus"
+
 	"sealpost/config"
+	"sealpost/directory"
 	"sealpost/directory/ca"
 	"sealpost/directory/claim"
 	"sealpost/directory/escrow"
@@ -71,6 +75,54 @@ func noticeMailer(hostname string, c *config.DirectoryMail) (*mailer.Mailer, err
 		}
 	}
 	return m, nil
+}
+
+// probeMail asks the mail server for notices whether it would take some.
+func probeMail(ctx context.Context, cfg *config.Config, w io.Writer) error {
+	if cfg.Directory == nil || cfg.Directory.Mail == nil {
+		return nil
+	}
+	m, err := noticeMailer(cfg.Hostname, cfg.Directory.Mail)
+	if err == nil {
+		err = m.Probe(ctx)
+	}
+	if err != nil {
+		fmt.Fprintf(w, "directory.mail %s: FAILED: %v\n", cfg.Directory.Mail.Address, err)
+		return errProbe
+	}
+	fmt.Fprintf(w, "directory.mail %s: ok\n", cfg.Directory.Mail.Address)
+	return nil
+}
+
+var (
+	descNotices = desc("directory_notices_total", "Notices to people for whom a key was made, by what became of them.", "result")
+	descClaims  = desc("directory_claims_total", "Steps of claims: what was proven, what was not, and what became of keys.", "step")
+)
+
+// claimed is what the engine of the claim counts, as metrics.
+type claimed struct{ directory *directory.Directory }
+
+// countClaims registers the metrics of a directory whose keys can be claimed.
+func countClaims(d *directory.Directory, metrics prometheus.Registerer) error {
+	if _, ok := d.ClaimStats(); !ok {
+		return nil
+	}
+	return metrics.Register(claimed{d})
+}
+
+// Describe names the metrics.
+func (claimed) Describe(ch chan<- *prometheus.Desc) { ch <- descNotices; ch <- descClaims }
+
+// Collect reads the counters.
+func (c claimed) Collect(ch chan<- prometheus.Metric) {
+	s, _ := c.directory.ClaimStats()
+	for result, n := range map[string]uint64{"sent": s.Sent, "retried": s.Retried, "given_up": s.GivenUp} {
+		ch <- prometheus.MustNewConstMetric(descNotices, prometheus.CounterValue, float64(n), result)
+	}
+	for step, n := range map[string]uint64{"proven": s.Proven, "wrong_code": s.WrongCodes, "wrong_answer": s.WrongAnswers, "limited": s.Limited,
+		"taken": s.Taken, "read": s.Read, "replaced": s.Replaced, "deleted": s.Deleted} {
+		ch <- prometheus.MustNewConstMetric(descClaims, prometheus.CounterValue, float64(n), step)
+	}
 }
 
 // claimKey reads the key of links and codes, and makes it where there is none.

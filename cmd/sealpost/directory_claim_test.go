@@ -59,6 +59,10 @@ func TestDirectoryClaim(t *testing.T) {
 		made[who] = a.Certificates[0]
 	}
 	postfix.WaitDelivered(t, 2)
+	testkit.Poll(t, "two notices to be counted", func() bool { return in.metric(t, `sealpost_directory_notices_total{result="sent"}`) == 2 })
+	if out, errs, code := sealpost(t, "", "check", "--probe", "--config", in.config); code != exitOK || !strings.Contains(out, "directory.mail "+postfix.Addr+": ok") {
+		t.Errorf("check --probe: %d\n%s%s", code, out, errs)
+	}
 	in.stop(t)
 	in.start(t) // what was sent counts, and is not sent again
 
@@ -87,6 +91,11 @@ func TestDirectoryClaim(t *testing.T) {
 		between.AddCert(chain[0])
 		if _, err := cert.Verify(x509.VerifyOptions{Roots: roots, Intermediates: between, KeyUsages: []x509.ExtKeyUsage{x509.ExtKeyUsageEmailProtection}}); err != nil {
 			t.Errorf("%s: the chain in the file: %v", who, err)
+		}
+	}
+	for step, want := range map[string]float64{"proven": 2, "taken": 2, "wrong_code": 0} {
+		if n := in.metric(t, `sealpost_directory_claims_total{step="`+step+`"}`); n != want {
+			t.Errorf("%s: %v are counted, want %v", step, n, want)
 		}
 	}
 	in.stop(t)

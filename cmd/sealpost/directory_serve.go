@@ -82,7 +82,7 @@ func (d *directoryDoor) open(cfg *config.Config, log *slog.Logger, metrics prome
 	if d.ca, err = openCADoor(cfg.Directory.CA, d.PublishCA(), log); err != nil {
 		return err
 	}
-	if err := countAuthority(opts.Authority, metrics); err != nil {
+	if err := errors.Join(countAuthority(opts.Authority, metrics), countClaims(d.Directory, metrics)); err != nil {
 		return err
 	}
 	if d.enrol, err = openEnrol(cfg, d.Directory, log); err != nil || d.enrol == nil {

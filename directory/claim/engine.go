@@ -102,6 +102,7 @@ type Engine struct {
 	limits  Limits
 	letters *letters
 	limiter *limiter
+	stats   counters
 	heavy   chan struct{} // bounds what costs much time or memory at once
 	wanted  chan address.Address
 	poke    chan struct{}

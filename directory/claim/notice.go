@@ -116,13 +116,13 @@ func (e *Engine) Resend(_ context.Context, addr string, client netip.Addr) error
 		return ErrAddress
 	}
 	if !e.limiter.client(client) || !e.limiter.resend(a.Key()) {
-		return ErrTooMany
+		return e.tooMany()
 	}
 	select {
 	case e.wanted <- a:
 		return nil
 	default:
-		return ErrTooMany
+		return e.tooMany()
 	}
 }
 

@@ -153,6 +153,7 @@ func (e *Engine) send(ctx context.Context, id string) error {
 		}
 		return e.failed(ctx, &n, err)
 	}
+	e.stats.sent.Add(1)
 	e.opts.Log.Info("a notice was sent", "address", n.Address, "kind", n.Kind, "attempt", n.Attempts)
 	return e.opts.Store.NoticeSent(ctx, id)
 }
@@ -182,9 +183,11 @@ func (e *Engine) failed(ctx context.Context, n *store.Notice, why error) error {
 	}
 	var again time.Time
 	if step < len(steps) {
+		e.stats.retried.Add(1)
 		again = e.opts.Clock().Add(steps[step])
 		e.opts.Log.Warn("a notice could not be sent; it is tried again", "address", n.Address, "attempt", n.Attempts, "at", again, "error", why)
 	} else {
+		e.stats.givenUp.Add(1)
 		e.opts.Log.Error("a notice could not be sent, and is given up: its reader does not know that there is a key for him", "address", n.Address, "attempts", n.Attempts, "error", why)
 	}
 	return e.opts.Store.NoticeFailed(ctx, n.ID, again, why.Error())

@@ -58,6 +58,7 @@ func (e *Engine) Replace(ctx context.Context, secret string, upload []byte) erro
 	case err != nil:
 		return err
 	}
+	e.stats.replaced.Add(1)
 	e.opts.Log.Info("the owner of a mailbox gave a certificate of his own", "address", s.Address, "session", s.ID)
 	e.opts.Settle(ctx)
 	return nil

@@ -70,7 +70,7 @@ func (e *Engine) Prove(ctx context.Context, p Proof) (secret string, s Session, 
 		a.Address = addr.Key()
 	}
 	if !e.limiter.client(p.Client) || a.Notice == "" && !e.limiter.mailbox(a.Address) {
-		return "", Session{}, ErrTooMany
+		return "", Session{}, e.tooMany()
 	}
 	if secret, err = e.newSecret(); err != nil {
 		return "", Session{}, err
@@ -82,6 +82,7 @@ func (e *Engine) Prove(ctx context.Context, p Proof) (secret string, s Session, 
 	}
 	s, err = e.Session(ctx, secret)
 	if err == nil {
+		e.stats.proven.Add(1)
 		e.opts.Log.Info("somebody has shown that he reads a mailbox", "address", s.Address, "session", s.ID)
 	}
 	return secret, s, err
@@ -94,10 +95,11 @@ func (e *Engine) refused(a store.ClaimAttempt, n store.Notice, err error) error 
 		if a.Notice != "" {
 			left = max(e.limits.Tries-n.Tries, 0)
 		}
+		e.stats.wrongCodes.Add(1)
 		e.opts.Log.Warn("a wrong code was given", "address", a.Address, "notice", a.Notice, "by", a.Actor)
 		return &CodeError{Left: left}
 	case errors.Is(err, store.ErrUsedUp):
-		return ErrTooMany
+		return e.tooMany()
 	case errors.Is(err, store.ErrNoticeUsed):
 		return ErrUsed
 	case errors.Is(err, store.ErrNoticeExpired):
@@ -172,11 +174,11 @@ func (e *Engine) Second(ctx context.Context, secret, answer string, client netip
 	case strings.TrimSpace(answer) == "":
 		return "", Session{}, ErrNoCode
 	case len(answer) > longest, !e.limiter.client(client):
-		return "", Session{}, ErrTooMany
+		return "", Session{}, e.tooMany()
 	}
 	left, err := e.opts.Store.CountAnswer(ctx, c.Hash, e.limits.Answers, e.limits.AllAnswers)
 	if errors.Is(err, store.ErrUsedUp) {
-		return "", Session{}, ErrTooMany
+		return "", Session{}, e.tooMany()
 	}
 	if err != nil {
 		return "", Session{}, orSession(err)
@@ -187,6 +189,7 @@ func (e *Engine) Second(ctx context.Context, secret, answer string, client netip
 	}
 	if !right {
 		actor := "portal, " + clientName(client)
+		e.stats.wrongAnswers.Add(1)
 		e.opts.Log.Warn("a wrong answer to the second question was given", "address", s.Address, "session", s.ID, "by", actor)
 		if err := e.opts.Store.RefuseAnswer(ctx, c.Notice, actor); err != nil {
 			return "", Session{}, err

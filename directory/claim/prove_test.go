@@ -82,6 +82,9 @@ func TestBruteForce(t *testing.T) {
 	if v, err := w.engine.Peek(t.Context(), l.token); err != nil || v.Valid {
 		t.Errorf("the link still counts: %+v, %v", v, err)
 	}
+	if s := w.engine.Stats(); s.WrongCodes != 20+1+5 || s.Limited != 2 || s.Proven != 0 || s.Sent != 1 {
+		t.Errorf("%+v", s)
+	}
 	if kinds := w.audit(t); strings.Count(kinds, "claim-refused") != 20+1+5+2 {
 		t.Errorf("the audit log: %s", kinds)
 	}

@@ -90,6 +90,7 @@ func (e *Engine) PKCS12(ctx context.Context, secret, passphrase string, format F
 	if err := e.opts.Store.ClaimKey(ctx, s.Fingerprint, actor(s), "taken home as PKCS #12, "+string(format)); err != nil {
 		return nil, orGone(err)
 	}
+	e.stats.taken.Add(1)
 	if err := e.keepShorter(ctx, s); err != nil { // he has his file
 		e.opts.Log.Error("claim: the end of a claimed key could not be stored; it stays in escrow as long as others", "address", s.Address, "error", err)
 	}
@@ -130,6 +131,7 @@ func (e *Engine) SealedKey(ctx context.Context, secret string, public []byte) ([
 	for _, c := range e.opts.Chain {
 		chain = append(chain, c.Raw)
 	}
+	e.stats.read.Add(1)
 	return keybox.Seal(public, der, chain...)
 }
 
@@ -151,6 +153,7 @@ func (e *Engine) DeleteKey(ctx context.Context, secret string, when time.Time) e
 	if err := e.opts.Store.DeleteKey(ctx, s.Fingerprint, actor(s), "its owner wanted it deleted"); err != nil {
 		return orGone(err)
 	}
+	e.stats.deleted.Add(1)
 	e.opts.Log.Info("an escrowed key was deleted by its owner", "address", s.Address, "session", s.ID)
 	e.opts.Settle(ctx)
 	return nil

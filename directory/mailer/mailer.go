@@ -45,7 +45,17 @@ var ErrAuth = errors.New("the mail server offers no AUTH PLAIN over TLS")
 // Send hands a message over; from may be the null sender. When it returns nil,
 // the server has taken it. An answer of the server that is an error is a
 // *smtp.SMTPError.
-func (m *Mailer) Send(ctx context.Context, from, to address.Address, message []byte) (err error) {
+func (m *Mailer) Send(ctx context.Context, from, to address.Address, message []byte) error {
+	return m.with(ctx, func(c *smtp.Client) error { return m.transfer(c, from, to, message) })
+}
+
+// Probe connects and says who we are, and sends nothing.
+func (m *Mailer) Probe(ctx context.Context) error {
+	return m.with(ctx, func(c *smtp.Client) error { return c.Quit() })
+}
+
+// with connects, secures the connection, says who we are, and runs f.
+func (m *Mailer) with(ctx context.Context, f func(*smtp.Client) error) error {
 	conn, err := (&net.Dialer{Timeout: 30 * time.Second}).DialContext(ctx, "tcp", m.Address)
 	if err != nil {
 		return err
@@ -63,7 +73,7 @@ func (m *Mailer) Send(ctx context.Context, from, to address.Address, message []b
 	if err := m.auth(c); err != nil {
 		return err
 	}
-	return m.transfer(c, from, to, message)
+	return f(c)
 }
 
 // auth says who we are.

@@ -56,6 +56,9 @@ func TestSend(t *testing.T) {
 			if err := send(t, &c.mailer, "", "bert@example.net"); err != nil {
 				t.Fatal(err)
 			}
+			if err := c.mailer.Probe(t.Context()); err != nil {
+				t.Errorf("probe: %v", err)
+			}
 			got := sink.Wait(t, 3)
 			if string(got[0].Raw) != message || got[0].From != "keys@example.com" || got[0].To[0].Address != "anna@example.org" ||
 				got[0].TLS != (c.sink.TLS != nil) || got[0].UTF8 || got[0].User != c.mailer.Username {
@@ -77,15 +80,16 @@ func TestSendFails(t *testing.T) {
 		from   string
 		to     string
 		is     func(error) bool
+		probe  bool // finds it too
 	}{
-		"no TLS":        {mailer: mailer.Mailer{TLS: mailer.TLSRequire, Config: client}},
-		"another name":  {sink: testkit.SinkOptions{TLS: ca.ServerTLS(t, "other.example")}, mailer: mailer.Mailer{TLS: mailer.TLSRequire, Config: client}},
-		"not trusted":   {sink: testkit.SinkOptions{TLS: ca.ServerTLS(t, "mx.example")}, mailer: mailer.Mailer{TLS: mailer.TLSRequire}},
+		"no TLS":        {probe: true, mailer: mailer.Mailer{TLS: mailer.TLSRequire, Config: client}},
+		"another name":  {probe: true, sink: testkit.SinkOptions{TLS: ca.ServerTLS(t, "other.example")}, mailer: mailer.Mailer{TLS: mailer.TLSRequire, Config: client}},
+		"not trusted":   {probe: true, sink: testkit.SinkOptions{TLS: ca.ServerTLS(t, "mx.example")}, mailer: mailer.Mailer{TLS: mailer.TLSRequire}},
 		"no SMTPUTF8":   {sink: testkit.SinkOptions{Minimal: true}, to: "jörg@example.org"},
-		"AUTH in clear": {sink: testkit.SinkOptions{Users: map[string]string{"keys": "sesame"}}, mailer: mailer.Mailer{Username: "keys", Password: "sesame"}, is: isAuth},
-		"no AUTH": {sink: testkit.SinkOptions{TLS: ca.ServerTLS(t, "mx.example")},
+		"AUTH in clear": {probe: true, sink: testkit.SinkOptions{Users: map[string]string{"keys": "sesame"}}, mailer: mailer.Mailer{Username: "keys", Password: "sesame"}, is: isAuth},
+		"no AUTH": {probe: true, sink: testkit.SinkOptions{TLS: ca.ServerTLS(t, "mx.example")},
 			mailer: mailer.Mailer{TLS: mailer.TLSRequire, Config: client, Username: "keys", Password: "sesame"}, is: isAuth},
-		"wrong password": {sink: testkit.SinkOptions{TLS: ca.ServerTLS(t, "mx.example"), Users: map[string]string{"keys": "other"}},
+		"wrong password": {probe: true, sink: testkit.SinkOptions{TLS: ca.ServerTLS(t, "mx.example"), Users: map[string]string{"keys": "other"}},
 			mailer: mailer.Mailer{TLS: mailer.TLSRequire, Config: client, Username: "keys", Password: "sesame"}, is: isReply(535)},
 		"sender refused":    {from: "554@example.com", is: isReply(554)},
 		"recipient refused": {to: "550@example.org", is: isReply(550)},
@@ -106,6 +110,9 @@ func TestSendFails(t *testing.T) {
 			err := send(t, &c.mailer, c.from, c.to)
 			if err == nil || c.is != nil && !c.is(err) {
 				t.Errorf("%v", err)
+			}
+			if err := c.mailer.Probe(t.Context()); (err != nil) != c.probe {
+				t.Errorf("probe: %v", err)
 			}
 			if err != nil && strings.Contains(err.Error(), "sesame") || strings.Contains(string(sink.Wire()), "sesame") {
 				t.Error("the password is to be seen")
