@@ -72,10 +72,15 @@ func (k *checker) authority() {
 	}
 	_, certErr := os.Stat(string(c.Certificate))
 	_, keyErr := os.Stat(string(c.Key))
-	if os.IsNotExist(certErr) && os.IsNotExist(keyErr) {
+	switch {
+	case os.IsNotExist(certErr) && os.IsNotExist(keyErr):
 		k.parent(join(key, "certificate"), c.Certificate)
 		k.parent(join(key, "key"), c.Key)
 		k.warn(key, "has no files yet, and serve needs them: make them with sealpost directory ca init")
+		return
+	case certErr == nil && os.IsNotExist(keyErr): // the command that helps reads this file
+		k.parent(join(key, "key"), c.Key)
+		k.warn(join(key, "key"), "%s is not there, and serve needs it: take it from a backup, or make another one with sealpost directory ca renew-issuer --new-key", c.Key)
 		return
 	}
 	k.keyPairAt(join(key, "certificate"), join(key, "key"), TLS{Cert: c.Certificate, Key: c.Key})

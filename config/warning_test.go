@@ -43,6 +43,8 @@ func TestWarnings(t *testing.T) {
 			[]string{"directory.escrow.key_file", "directory.harvest.trust"}},
 		"a master key": {"directory: {address: \"127.0.0.1:1\", store: {file: d.db}, harvest: {trust: any}, escrow: {key_file: escrow.key}}\n",
 			[]string{"directory.harvest.trust"}},
+		"the key is lost": {"directory: {address: \"127.0.0.1:1\", store: {file: d.db}, harvest: {trust: any}, ca: {certificate: other.pem, key: ca.key, url: \"http://k.example\"}}\n",
+			[]string{"directory.ca.key", "directory.harvest.trust"}},
 		"lists by https": {"directory: {address: \"127.0.0.1:1\", store: {file: d.db}, harvest: {trust: any}, ca: {certificate: other.pem, key: other.key}}\n",
 			[]string{"directory.ca", "directory.harvest.trust"}},
 		"lists by http": {"directory: {address: \"127.0.0.1:1\", store: {file: d.db}, harvest: {trust: any}, ca: {certificate: other.pem, key: other.key, url: \"http://k.example\"}}\n",

@@ -81,13 +81,14 @@ func countAuthority(a *ca.Authority, metrics prometheus.Registerer) error {
 // checkAuthority sees that the files of an authority fit together. Before they
 // were made, the configuration's own check has warned.
 func checkAuthority(cfg *config.Config) error {
-	if cfg.Directory == nil {
+	if cfg.Directory == nil || cfg.Directory.CA == nil {
 		return nil
 	}
-	if _, err := openAuthority(cfg, slog.New(slog.DiscardHandler)); !errors.Is(err, os.ErrNotExist) {
-		return err
+	if _, err := os.Stat(string(cfg.Directory.CA.Certificate)); errors.Is(err, os.ErrNotExist) {
+		return nil
 	}
-	return nil
+	_, err := openAuthority(cfg, slog.New(slog.DiscardHandler))
+	return err
 }
 
 type caShowCommand struct {

@@ -84,7 +84,7 @@ Start the server again: it publishes them under /ca/.
 type caRenewCommand struct {
 	directoryAccess
 	rootKeyAccess
-	NewKey string `help:"The issuing key was stolen: make one of this kind (as with init), and have the root revoke the old one. All certificates that it signed are then good no more." enum:",rsa-2048,rsa-3072,p-256,p-384" default:"" placeholder:"KIND"`
+	NewKey string `help:"The issuing key was stolen or lost: make one of this kind (as with init), and have the root revoke the old one. All certificates that it signed are then good no more." enum:",rsa-2048,rsa-3072,p-256,p-384" default:"" placeholder:"KIND"`
 	Years  int    `help:"Years that the issuing certificate is valid." default:"5" placeholder:"N"`
 }
 
@@ -102,7 +102,7 @@ func (c caRenewCommand) Run(_ context.Context, s streams) error {
 		return err
 	}
 	key, err := os.ReadFile(string(section.Key))
-	if err != nil {
+	if err != nil && c.NewKey == "" {
 		return err
 	}
 	sealed, err := os.ReadFile(c.RootKey)
@@ -128,7 +128,11 @@ func (c caRenewCommand) Run(_ context.Context, s streams) error {
 func (c caRenewCommand) replace(s streams, section *config.DirectoryCA, made *ca.Made) error {
 	suffix := ".before-" + time.Now().UTC().Format("20060102-150405.000")
 	if made.Key != nil {
-		if err := replaceKept(string(section.Key), suffix, made.Key); err != nil {
+		err := replaceKept(string(section.Key), suffix, made.Key)
+		if errors.Is(err, os.ErrNotExist) { // it was lost
+			err = writeDurably(string(section.Key), made.Key, 0o600)
+		}
+		if err != nil {
 			return err
 		}
 	}

@@ -314,6 +314,13 @@ func TestRenewIssuer(t *testing.T) {
 	if bytes.Equal(key, in.read(t, "ca.key")) {
 		t.Error("the key is the old one")
 	}
+	if err := os.Remove(filepath.Join(in.dir, "ca.key")); err != nil { // lost
+		t.Fatal(err)
+	}
+	in.checks(t, exitUsage)
+	in.directory(t, exitFailed, args...)
+	in.directory(t, exitOK, append(args, "--new-key", "rsa-2048")...)
+	in.checks(t, exitOK)
 	in.directory(t, exitOK, "ca", "show", "--json")
 	// Where nobody can type, it says what to do.
 	in.directory(t, exitUsage, "ca", "renew-issuer", "--root-key", filepath.Join(in.dir, "root.age"))

@@ -5,6 +5,7 @@ import (
 	"crypto/x509"
 	"errors"
 	"fmt"
+	"io"
 	"strings"
 	"time"
 )
@@ -12,10 +13,10 @@ import (
 // RenewOptions say how the issuing authority gets another certificate.
 type RenewOptions struct {
 	Certificate []byte // PEM, as it is now
-	Key         []byte // PEM, the issuing key as it is now
+	Key         []byte // PEM, the issuing key as it is now; not needed with NewKey
 	RootKey     []byte // PEM, PKCS #8, out of its safe
 	// NewKey replaces the issuing key by one of the kind (see MakeOptions.Key), and
-	// the root revokes the old one: it was stolen. Empty: the key stays, and all
+	// the root revokes the old one: it was stolen, or lost. Empty: the key stays, and all
 	// that it signed remains good.
 	NewKey   string
 	Lifetime time.Duration // default: DefaultIssuerLifetime
@@ -34,7 +35,15 @@ func Renew(o RenewOptions) (*Made, error) {
 	if o.Lifetime <= 0 {
 		o.Lifetime = DefaultIssuerLifetime
 	}
-	a, err := Open(Options{Certificate: o.Certificate, Key: o.Key, URL: o.URL, Clock: o.Clock})
+	opts := Options{Certificate: o.Certificate, Key: o.Key, URL: o.URL, Clock: o.Clock}
+	if o.NewKey != "" {
+		chain, _, err := parseChain(o.Certificate)
+		if err != nil {
+			return nil, err
+		}
+		opts.Key, opts.Signer = nil, lost{chain[0].PublicKey}
+	}
+	a, err := Open(opts)
 	if err != nil {
 		return nil, err
 	}
@@ -50,6 +59,15 @@ func Renew(o RenewOptions) (*Made, error) {
 	}
 	return a.renew(o, rootKey)
 }
+
+// lost is a key that signs no more.
+type lost struct{ public crypto.PublicKey }
+
+// Public is its public half.
+func (l lost) Public() crypto.PublicKey { return l.public }
+
+// Sign refuses.
+func (lost) Sign(io.Reader, []byte, crypto.SignerOpts) ([]byte, error) { return nil, ErrKey }
 
 func (a *Authority) renew(o RenewOptions, rootKey crypto.Signer) (*Made, error) {
 	revoked, err := a.revokedAuthorities()

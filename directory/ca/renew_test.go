@@ -43,7 +43,9 @@ func TestRenew(t *testing.T) {
 // renewal.
 func TestRenewAfterTheft(t *testing.T) {
 	w := newWorld(t, "p-256")
-	m, err := ca.Renew(w.renew("p-256"))
+	o := w.renew("p-256")
+	o.Key = nil // or it was lost
+	m, err := ca.Renew(o)
 	if err != nil {
 		t.Fatal(err)
 	}
