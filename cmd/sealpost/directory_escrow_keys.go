@@ -26,6 +26,7 @@ type directoryEscrowCommand struct {
 	Rotate  escrowRotateCommand `cmd:"" help:"Make another master key the one that wraps, and wrap every key anew, while the server runs."`
 	AddKey  escrowAddCommand    `cmd:"" name:"add-key" help:"Add a master key that is known, and wraps nothing yet: the first step where there are several nodes."`
 	DropKey escrowDropCommand   `cmd:"" name:"drop-key" help:"Take a master key out of the file that wraps nothing any more."`
+	Delete  escrowDeleteCommand `cmd:"" help:"Delete somebody's key from escrow; this cannot be undone."`
 }
 
 // escrowSection gives the configuration and its section directory.escrow.

@@ -119,7 +119,8 @@ func TestDirectoryProvisions(t *testing.T) {
 			t.Error(err)
 		}
 	}
-	if said := in.directory(t, exitOK, "escrow", "status"); !strings.Contains(said, "unclaimed 4") || !strings.Contains(said, "wraps") {
+	in.deletesEscrow(t)
+	if said := in.directory(t, exitOK, "escrow", "status"); !strings.Contains(said, "unclaimed 3") || !strings.Contains(said, "wraps") {
 		t.Error(said)
 	}
 	key := strings.Fields(string(in.read(t, "escrow.key")))
@@ -127,6 +128,28 @@ func TestDirectoryProvisions(t *testing.T) {
 		t.Errorf("the log:\n%s", log)
 	}
 	if said := in.directory(t, exitOK, "audit", "verify"); !strings.Contains(said, "records") {
+		t.Error(said)
+	}
+}
+
+// deletesEscrow shows the key of a person, deletes it, and shows that again.
+func (in *installation) deletesEscrow(t testing.TB) {
+	t.Helper()
+	const who = "person0@example.org"
+	if said := in.directory(t, exitOK, "show", who); !strings.Contains(said, "not claimed, with a second factor, kept until") {
+		t.Error(said)
+	}
+	if said := in.directory(t, exitOK, "escrow", "delete", "--why", "he called", who); !strings.Contains(said, "revoked") {
+		t.Error(said)
+	}
+	in.directory(t, exitFailed, "escrow", "delete", "--why", "he called", who)
+	in.directory(t, exitFailed, "escrow", "delete", "--why", "he called", strings.Repeat("ab", 32))
+	in.directory(t, exitUsage, "escrow", "delete", "--why", "he called", "nobody")
+	all := listed(t, in.directory(t, exitOK, "show", "--json", who))
+	if len(all) != 1 || all[0].Status != "revoked" || all[0].Escrow == nil || all[0].Escrow.Deleted.IsZero() {
+		t.Errorf("%+v", all)
+	}
+	if said := in.directory(t, exitOK, "audit", "list", "--kind", "key-deleted"); !strings.Contains(said, "he called") {
 		t.Error(said)
 	}
 }

@@ -42,6 +42,8 @@ type entryReport struct {
 	Verdict      string    `json:"verdict,omitempty"`
 	SignedAt     time.Time `json:"signed_at,omitzero"`
 	Sequence     uint64    `json:"sequence"`
+
+	Escrow *escrowEntry `json:"escrow,omitempty"` // only in show
 }
 
 func newEntryReport(c store.Certificate) entryReport {
@@ -82,6 +84,9 @@ func (r entryReport) print(w io.Writer) {
 	line("signed by", r.Signer)
 	line("in message", r.MessageID)
 	line("verdict", r.Verdict)
+	if r.Escrow != nil {
+		line("escrow", r.Escrow.String())
+	}
 }
 
 type directoryShowCommand struct {
@@ -108,7 +113,11 @@ func (c directoryShowCommand) Run(ctx context.Context, s streams) error {
 			return fmt.Errorf("%s: %w", text, err)
 		}
 		for _, one := range found {
-			if err := writeEntry(s.Out, one, c.JSON); err != nil {
+			r := newEntryReport(one)
+			if r.Escrow, err = findEscrow(ctx, db, one); err != nil {
+				return err
+			}
+			if err := writeReport(s.Out, r, c.JSON); err != nil {
 				return err
 			}
 		}
@@ -128,8 +137,7 @@ func (t thing) find(ctx context.Context, db *store.Store) ([]store.Certificate, 
 	return found, err
 }
 
-func writeEntry(w io.Writer, c store.Certificate, asJSON bool) error {
-	r := newEntryReport(c)
+func writeReport(w io.Writer, r entryReport, asJSON bool) error {
 	if asJSON {
 		return json.NewEncoder(w).Encode(r)
 	}
