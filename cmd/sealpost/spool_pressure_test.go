@@ -8,9 +8,9 @@ import (
 	"path/filepath"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"syscall"
 	"testing"
-	"time"
 
 	"sealpost/internal/testkit"
 )
@@ -139,35 +139,24 @@ func TestUpstreamSlowerThanIntake(t *testing.T) {
 		t.Fatal(got)
 	}
 	before := in.rss(t)
-	drops := make(chan bool) // each lets one message through
+	const n, clients = 500, 24
+	drops := make(chan bool, n) // each lets one message through
 	up.feel(func(s scene) string {
 		if s.stage == "end" { // called with the lock held: one at a time
 			<-drops
 		}
 		return ""
 	})
-	done := make(chan bool)
-	go func() {
-		tick := time.NewTicker(50 * time.Millisecond)
-		defer tick.Stop()
-		for {
-			select {
-			case <-tick.C:
-				select {
-				case drops <- true:
-				default:
-				}
-			case <-done:
-				close(drops)
-				return
-			}
+	// Upstream keeps pace with a quarter of what comes, however fast that is.
+	var taken atomic.Int64
+	failed := in.flood(n, clients, message, func() {
+		if taken.Add(1)%4 == 0 {
+			drops <- true
 		}
-	}()
-	const n, clients = 500, 24
-	failed := in.flood(n, clients, message)
+	})
 	after := in.rss(t)
 	waits := in.queued(t)
-	close(done)
+	close(drops)
 	for _, err := range failed {
 		t.Errorf("not taken: %v", err)
 	}
@@ -181,8 +170,9 @@ func TestUpstreamSlowerThanIntake(t *testing.T) {
 	}
 }
 
-// flood submits n messages from several clients and gives what failed.
-func (in *installation) flood(n, clients int, message string) (failed []error) {
+// flood submits n messages from several clients and gives what failed; each that
+// was taken is told of.
+func (in *installation) flood(n, clients int, message string, taken func()) (failed []error) {
 	numbers := make(chan int, n)
 	for i := range n {
 		numbers <- i
@@ -192,7 +182,7 @@ func (in *installation) flood(n, clients int, message string) (failed []error) {
 	var all sync.WaitGroup
 	for range clients {
 		all.Go(func() {
-			err := in.floodFrom(numbers, message)
+			err := in.floodFrom(numbers, message, taken)
 			mu.Lock()
 			defer mu.Unlock()
 			if err != nil {
@@ -204,7 +194,7 @@ func (in *installation) flood(n, clients int, message string) (failed []error) {
 	return failed
 }
 
-func (in *installation) floodFrom(numbers <-chan int, message string) error {
+func (in *installation) floodFrom(numbers <-chan int, message string, taken func()) error {
 	raw, err := net.Dial("tcp", in.addr)
 	if err != nil {
 		return err
@@ -218,6 +208,7 @@ func (in *installation) floodFrom(numbers <-chan int, message string) error {
 		if err := submitMail(c, sender(i), message, "anna@example.org"); err != nil {
 			return fmt.Errorf("message %d: %w", i, err)
 		}
+		taken()
 	}
 	return c.Quit()
 }
