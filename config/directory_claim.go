@@ -1,11 +1,12 @@
 package config
 
 import (
-	"net/url"
 	"os"
 	"time"
 
 	"golang.org/x/text/language"
+
+	"sealpost/directory/portal"
 )
 
 // DirectoryClaim is how people come to the keys that the directory made for them:
@@ -68,8 +69,8 @@ func (k *checker) claim() {
 	case k.has(join(key, "key")):
 		k.parent(join(key, "key"), c.Key)
 	}
-	if u, err := url.Parse(d.URL); err == nil && u.Scheme == "http" && !isLoopback(u.Hostname()) {
-		k.wrong("directory.url", "is http, and keys are claimed there: the pages at /claim need https")
+	if d.URL != "" && portal.CheckURL(d.URL) != nil {
+		k.wrong("directory.url", "is %s, and keys are claimed there: the pages at /claim need https, and no path: write one as https://keys.example.com", quote(d.URL))
 	}
 	if c.Templates != "" {
 		if info, err := os.Stat(string(c.Templates)); err != nil || !info.IsDir() {

@@ -76,7 +76,7 @@ smime: {content: aes-128-gcm, rsa: oaep, kdf: sha256, drop: [], max_certificates
 policy:
   - {name: internal, sender: "<>", recipient: "*@bank.example", listener: ":2525", client: [10.1.0.0/16], header: {name: X-Internal, value: "yes"}, encrypt: never}
   - {name: default, no_key: plaintext}
-directory: {address: ":8443", url: "https://keys.bank.example/x", tls: {mode: files, cert: relay.pem, key: relay.key}, store: {file: d.db}, index: d.index,
+directory: {address: ":8443", url: "https://keys.bank.example", tls: {mode: files, cert: relay.pem, key: relay.key}, store: {file: d.db}, index: d.index,
   on_key_change: hold, require_token: true, trusted_proxies: [10.2.0.0/16], rate: {per_second: 1, burst: 2},
   harvest: {trust: any, max_age: 48h, size: 1MiB}, page: {name: A Bank, logo: logo.svg, texts: texts.yaml, colours: {accent: "#0b5394", header: "#102a43"}, links: [{text: Imprint, text_zh: 版本, url: "https://bank.example/imprint"}]},
   ca: {certificate: relay.pem, key: relay.key, lifetime: 100h, keys: p-256, pool: 3, address: "127.0.0.1:8088", url: "http://keys.bank.example"},

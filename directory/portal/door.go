@@ -25,6 +25,13 @@ type door struct {
 	secure bool   // https: cookies have the prefix __Host- (RFC 6265bis, 4.1.3.2)
 }
 
+// CheckURL reports whether the pages of the claim can be kept safe under this
+// URL; the error wraps ErrURL.
+func CheckURL(raw string) error {
+	_, err := newDoor(raw)
+	return err
+}
+
 func newDoor(raw string) (door, error) {
 	u, err := url.Parse(raw)
 	if err != nil || u.Host == "" || u.User != nil || strings.Trim(u.Path, "/") != "" || u.RawQuery != "" || u.Fragment != "" {
