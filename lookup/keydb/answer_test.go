@@ -128,3 +128,36 @@ func FuzzReadAnswer(f *testing.F) {
 		}
 	})
 }
+
+// FuzzReadBatch: each address has its own item, which is about it, or an error.
+func FuzzReadBatch(f *testing.F) {
+	f.Add([]byte(`{"answers":[{"address":"anna@example.org","certificates":[{"der":"MAA="}]},{"address":"bob@example.org","error":{"status":503}}]}`))
+	f.Add([]byte(`{"answers":[{"address":"bob@example.org","certificates":[]},{"address":"anna@example.org","certificates":[]}]}`))
+	f.Add([]byte(`{"answers":[{"address":"anna@example.org"}]}`))
+	f.Fuzz(func(t *testing.T, body []byte) {
+		asked := []address.Address{parse(t, anna), parse(t, "bob@example.org")}
+		b, err := keydb.ReadBatch(body, asked)
+		if err != nil {
+			return
+		}
+		if len(b.Answers) != len(asked) {
+			t.Fatalf("%d answers", len(b.Answers))
+		}
+		for i, item := range b.Answers {
+			if item.Error != nil {
+				if item.Certificates != nil {
+					t.Errorf("certificates beside an error: %+v", item)
+				}
+				continue
+			}
+			if about := parse(t, item.Address); about.Key() != asked[i].Key() || item.Certificates == nil {
+				t.Errorf("%+v stands for %v", item, asked[i])
+			}
+			for _, c := range item.Certificates {
+				if c.SHA256 != sha256.Sum256(c.DER) || len(c.DER) == 0 {
+					t.Errorf("%+v", c)
+				}
+			}
+		}
+	})
+}

@@ -19,3 +19,16 @@ func TestCursor(t *testing.T) {
 		}
 	}
 }
+
+// FuzzParseCursor: what is read is written the same again.
+func FuzzParseCursor(f *testing.F) {
+	for _, seed := range []string{"e.1", "a.b.18446744073709551615", ".1", "e.01", ""} {
+		f.Add(seed)
+	}
+	f.Fuzz(func(t *testing.T, s string) {
+		c, err := keydb.ParseCursor(s)
+		if err == nil && (c.String() != s || c.Epoch == "") || err != nil && !errors.Is(err, keydb.ErrCursor) {
+			t.Errorf("%q: %+v, %v", s, c, err)
+		}
+	})
+}
