@@ -2,12 +2,14 @@ package reader_test
 
 import (
 	"bytes"
+	"fmt"
 	"io"
 	"net/http"
 	"net/http/httptest"
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"strings"
 	"sync"
 	"testing"
@@ -24,6 +26,7 @@ import (
 // A request is one that the browser made, wherever it was to go.
 type request struct {
 	method, url string
+	header      http.Header
 	body        []byte
 }
 
@@ -47,7 +50,7 @@ func (s *site) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	s.mu.Lock()
-	s.requests = append(s.requests, request{r.Method, r.URL.String(), body})
+	s.requests = append(s.requests, request{r.Method, r.URL.String(), r.Header, body})
 	s.mu.Unlock()
 	if r.Host != s.host {
 		http.Error(w, "there is no way out", http.StatusForbidden)
@@ -141,6 +144,21 @@ func (v *visitor) do(steps ...chromedp.Action[chromedp.Void]) {
 	}
 }
 
+// see looks at the page as it is now with the eyes of somebody who sees badly,
+// and keeps a picture.
+func (v *visitor) see(name string) {
+	v.t.Helper()
+	for _, wrong := range run(v, chromedp.Evaluate[[]string](testkit.Audit)) {
+		v.t.Errorf("%s: %s", name, wrong)
+	}
+	if dir := os.Getenv("SEALPOST_SCREENSHOTS"); dir != "" {
+		run(v, chromedp.Evaluate[bool](`(document.activeElement.blur(), scrollTo(0, 0), true)`))
+		if err := os.WriteFile(filepath.Join(dir, name+".png"), run(v, chromedp.FullScreenshot(100)), 0o644); err != nil {
+			v.t.Fatal(err)
+		}
+	}
+}
+
 // text is what an element says.
 func (v *visitor) text(id string) string {
 	v.t.Helper()
@@ -191,6 +209,7 @@ func (v *visitor) choose(mail, key, passphrase string) {
 // open presses the button, and waits for the letter or for the trouble.
 func (v *visitor) open() (trouble string) {
 	v.t.Helper()
+	run(v, chromedp.Evaluate[bool](`document.getElementById("trouble").hidden = true`))
 	v.do(chromedp.Click(css("#open")))
 	testkit.Poll(v.t, "the letter, or why not", func() bool {
 		return run(v, chromedp.Evaluate[bool](`!document.getElementById("letter").hidden || !document.getElementById("trouble").hidden`))
@@ -209,18 +228,6 @@ func (v *visitor) shown() {
 	})
 }
 
-// picture keeps what is seen where SEALPOST_SCREENSHOTS says.
-func (v *visitor) picture(name string) {
-	v.t.Helper()
-	dir := os.Getenv("SEALPOST_SCREENSHOTS")
-	if dir == "" {
-		return
-	}
-	if err := os.WriteFile(filepath.Join(dir, name+".png"), run(v, chromedp.FullScreenshot(100)), 0o644); err != nil {
-		v.t.Fatal(err)
-	}
-}
-
 // inOneProcess lets the test look into the frames.
 var inOneProcess = chromedp.Flag("disable-features", "IsolateSandboxedIframes,site-per-process,Translate,BlinkGenPropertyTrees")
 
@@ -235,6 +242,15 @@ func (v *visitor) save(n int, name string) []byte {
 		return err == nil && len(data) > 0
 	})
 	return data
+}
+
+// shows waits until the frame shows these words.
+func (v *visitor) shows(words ...string) {
+	v.t.Helper()
+	testkit.Poll(v.t, fmt.Sprintf("a frame with %q", words), func() bool {
+		seen := v.inFrames()
+		return !slices.ContainsFunc(words, func(w string) bool { return !strings.Contains(seen, w) })
+	})
 }
 
 // inFrames is what a person sees in the frames.

@@ -1,6 +1,10 @@
 package letter
 
-import "errors"
+import (
+	"errors"
+	"maps"
+	"slices"
+)
 
 // What may be wrong, each with words of its own on the page.
 var (
@@ -18,18 +22,27 @@ var (
 	ErrOldKey     = errors.New("letter: the key is of a kind that S/MIME does not encrypt to")
 )
 
+func codes() map[string]error {
+	return map[string]error{
+		"not-mail": ErrNotMail, "outlook": ErrOutlook, "plain": ErrPlain, "not-for-key": ErrNotForKey, "damaged": ErrDamaged,
+		"too-large": ErrTooLarge, "key-file": ErrKeyFile, "key-ber": ErrBER, "passphrase": ErrPassphrase, "no-key": ErrNoKey, "old-key": ErrOldKey,
+	}
+}
+
+const unknown = "unknown"
+
+// Codes are all that Code gives for an error.
+func Codes() []string { return append(slices.Collect(maps.Keys(codes())), unknown) }
+
 // Code names an error for the page; "unknown" for others, and "" without one.
 func Code(err error) string {
 	if err == nil {
 		return ""
 	}
-	for code, e := range map[string]error{
-		"not-mail": ErrNotMail, "outlook": ErrOutlook, "plain": ErrPlain, "not-for-key": ErrNotForKey, "damaged": ErrDamaged,
-		"too-large": ErrTooLarge, "key-file": ErrKeyFile, "key-ber": ErrBER, "passphrase": ErrPassphrase, "no-key": ErrNoKey, "old-key": ErrOldKey,
-	} {
+	for code, e := range codes() {
 		if errors.Is(err, e) {
 			return code
 		}
 	}
-	return "unknown"
+	return unknown
 }
