@@ -52,6 +52,19 @@ func NeedPerl(t testing.TB, module, debianPackage string) {
 	t.Skipf("LEFT OUT: Perl's %s (%s) is not installed; `make test` installs it and runs this test", module, debianPackage)
 }
 
+// NeedBuilt makes sure of what `make page` compiles into the program, under the
+// same terms as Need.
+func NeedBuilt(t testing.TB, built bool) {
+	t.Helper()
+	switch {
+	case built:
+	case os.Getenv("SEALPOST_TEST_ALL") != "":
+		t.Fatal("the page /read is not compiled into this test: run make page")
+	default:
+		t.Skip("LEFT OUT: the page /read is not compiled into this test; `make test` does that, and runs it")
+	}
+}
+
 // NeedPKITS gives the folder of NIST's Public Key Interoperability Test Suite,
 // which Debian has among the test vectors of python3-cryptography; without it
 // the same terms hold as for Need.
