@@ -26,6 +26,7 @@ const (
 	demoAnna    = "anna@customer.example"
 	demoAuditor = "auditor@bank.example" // in Bcc
 	demoWalter  = "walter@nokey.example" // has no certificate
+	demoNobody  = "pat@partner.example"  // neither, and no rule wants a key for him
 	demoSecret  = "12,345.67 EUR"        // must not be seen on the way
 )
 
@@ -45,7 +46,7 @@ func (c demoCommand) Run(ctx context.Context, s streams) error {
 	if err := os.WriteFile(configFile, []byte(world.config(c.Listen)), 0o600); err != nil {
 		return err
 	}
-	if err := world.enroll(ctx); err != nil {
+	if err := errors.Join(world.found(ctx), world.enroll(ctx)); err != nil {
 		return err
 	}
 	server, err := startServer(configFile, s.Err)
@@ -83,7 +84,7 @@ func (d *demo) play() error {
 	d.say("Sealpost demo: a bank's mailer sends plain mail; what its customers receive is S/MIME.\n")
 	d.say("   mailer --plain--> Sealpost %s --sealed--> mail server %s", d.relay, d.world.sink.Addr())
 	d.say("                     certificates: its own directory, http://%s/v1/certificates?email=...\n", d.directory)
-	statement, pdf, err := demoStatement()
+	statement, pdf, err := demoStatement(demoPerson{"Anna Weber", demoAnna}, demoAuditor)
 	if err != nil {
 		return err
 	}
@@ -101,6 +102,9 @@ func (d *demo) play() error {
 	if err := d.showOpened(copies[demoAnna]); err != nil {
 		return err
 	}
+	if err := d.showProvisioned(); err != nil {
+		return err
+	}
 	d.say("\nEvery step held. Next: `sealpost demo --keep` to send mail of your own, README.md to install it.")
 	return nil
 }
@@ -109,55 +113,72 @@ func (d *demo) play() error {
 func (d *demo) send(statement []byte) error {
 	d.say("1. The bank sends an ordinary statement, with a hidden copy to its auditor.")
 	d.quote(header(statement, "From", "To", "Bcc", "Subject") + "\n" + demoText + "[statement.pdf]")
-	client, err := smtp.Dial(d.relay)
+	taken, said, err := d.transact(statement, demoAnna, demoAuditor, demoNobody)
 	if err != nil {
 		return err
+	}
+	if said == nil {
+		return fmt.Errorf("%s has no certificate and was not refused", demoNobody)
+	}
+	d.say("   Sealpost: 250 %s", taken)
+	d.say("   and where a rule wants a certificate that is there: %d %s", said.Code, said.Message)
+	return nil
+}
+
+// transact sends a message; refused is what the last recipient heard that was
+// refused, if one was.
+func (d *demo) transact(message []byte, to ...string) (taken string, refused *smtp.SMTPError, err error) {
+	client, err := smtp.Dial(d.relay)
+	if err != nil {
+		return "", nil, err
 	}
 	defer client.Close()
 	if err := errors.Join(client.Hello("mailer.bank.example"), client.Mail(demoSender, nil)); err != nil {
-		return err
+		return "", nil, err
 	}
-	for _, to := range []string{demoAnna, demoAuditor} {
-		if err := client.Rcpt(to, nil); err != nil {
-			return err
+	for _, a := range to {
+		if err := client.Rcpt(a, nil); err != nil && !errors.As(err, &refused) {
+			return "", nil, err
 		}
-	}
-	refused := client.Rcpt(demoWalter, nil)
-	var said *smtp.SMTPError
-	if !errors.As(refused, &said) {
-		return fmt.Errorf("%s has no certificate and was not refused: %v", demoWalter, refused)
 	}
 	w, err := client.Data()
 	if err != nil {
-		return err
+		return "", nil, err
 	}
-	if _, err := w.Write(statement); err != nil {
-		return err
+	if _, err := w.Write(message); err != nil {
+		return "", nil, err
 	}
-	taken, err := w.CloseWithResponse()
+	answer, err := w.CloseWithResponse()
 	if err != nil {
-		return err
+		return "", nil, err
 	}
-	d.say("   Sealpost: 250 %s", taken.StatusText)
-	d.say("   and to a recipient without a certificate: %d %s", said.Code, said.Message)
-	return client.Quit()
+	return answer.StatusText, refused, client.Quit()
 }
 
 // collect waits for n copies at the sink and names them by their recipient.
 func (d *demo) collect(n int) (map[string][]byte, error) {
 	copies := map[string][]byte{}
 	for range n {
-		select {
-		case got := <-d.world.arrived:
-			if len(got.to) != 1 {
-				return nil, fmt.Errorf("a sealed copy is addressed to %d recipients", len(got.to))
-			}
-			copies[got.to[0]] = got.data
-		case <-time.After(30 * time.Second):
-			return nil, errors.New("the sealed mail did not arrive")
+		got, err := d.next()
+		if err != nil {
+			return nil, err
 		}
+		copies[got.to[0]] = got.data
 	}
 	return copies, nil
+}
+
+// next waits for the next message at the sink.
+func (d *demo) next() (delivery, error) {
+	select {
+	case got := <-d.world.arrived:
+		if len(got.to) != 1 {
+			return got, fmt.Errorf("a copy is addressed to %d recipients", len(got.to))
+		}
+		return got, nil
+	case <-time.After(30 * time.Second):
+		return delivery{}, errors.New("what should arrive did not")
+	}
 }
 
 func (d *demo) showSealed(copies map[string][]byte) error {
@@ -237,6 +258,7 @@ func (d *demo) keep(ctx context.Context) error {
 	d.say("Send to it:")
 	d.say("   swaks --server %s:%s --from %s --to %s --body 'Hello Anna'", host, port, demoSender, demoAnna)
 	d.say("   openssl s_client -quiet -crlf -starttls smtp -connect %s -CAfile %s", d.relay, d.world.path("root.pem"))
+	d.say("Send to anybody else, such as nobody@nokey.example, and a key is made for him: the notice says how to come to it.")
 	d.say("Ask it:")
 	d.say("   sealpost lookup --config %s %s %s", d.world.path("sealpost.yaml"), demoAnna, demoWalter)
 	d.say("   sealpost explain --config %s --from %s --to %s", d.world.path("sealpost.yaml"), demoSender, demoAnna)
@@ -249,11 +271,26 @@ func (d *demo) keep(ctx context.Context) error {
 			if err := os.WriteFile(name, got.data, 0o600); err != nil {
 				return err
 			}
-			d.say("\n%s received %d bytes; open them:", strings.Join(got.to, ", "), len(got.data))
-			key := filepath.Join(d.world.dir, got.to[0])
-			d.say("   sealpost open --key %s.key --cert %s.pem <%s", key, key, name)
+			d.arrived(name, got)
 		}
 	}
+}
+
+// arrived says what can be done with a message: opened with the key of the people
+// of the demo, or, if it is a notice, with a browser.
+func (d *demo) arrived(name string, got delivery) {
+	d.say("\n%s received %d bytes: %s", strings.Join(got.to, ", "), len(got.data), name)
+	if text, err := noticeWords(got.data); err == nil {
+		d.say("   a notice; in a browser: %s", demoLink.FindString(text))
+		d.say("   with the code %s", demoCode.FindString(text))
+		return
+	}
+	if d.world.people[got.to[0]] != nil {
+		key := filepath.Join(d.world.dir, got.to[0])
+		d.say("   sealpost open --key %s.key --cert %s.pem <%s", key, key, name)
+		return
+	}
+	d.say("   sealed to a key that the directory has made")
 }
 
 // header gives these fields of a message, unfolded, one a line.

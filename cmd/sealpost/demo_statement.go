@@ -9,17 +9,22 @@ import (
 	"github.com/emersion/go-message/mail"
 )
 
-const demoText = "Dear Ms Weber,\r\n\r\nyour balance on 31 October is " + demoSecret + ".\r\nThe statement is attached.\r\n"
+const demoText = "Dear customer,\r\n\r\nyour balance on 31 October is " + demoSecret + ".\r\nThe statement is attached.\r\n"
+
+// A demoPerson is somebody who gets a statement.
+type demoPerson struct{ name, address string }
 
 // demoStatement is what a statement mailer sends: a text and a PDF.
-func demoStatement() (message, pdf []byte, err error) {
+func demoStatement(to demoPerson, hidden ...string) (message, pdf []byte, err error) {
 	pdf = demoPDF("Statement for October: " + demoSecret)
 	var h mail.Header
 	h.SetDate(time.Now())
 	h.SetSubject("Your statement for October")
 	h.SetAddressList("From", []*mail.Address{{Name: "Example Bank", Address: demoSender}})
-	h.SetAddressList("To", []*mail.Address{{Name: "Anna Weber", Address: demoAnna}})
-	h.SetAddressList("Bcc", []*mail.Address{{Address: demoAuditor}})
+	h.SetAddressList("To", []*mail.Address{{Name: to.name, Address: to.address}})
+	for _, a := range hidden {
+		h.SetAddressList("Bcc", []*mail.Address{{Address: a}})
+	}
 	if err := h.GenerateMessageIDWithHostname("bank.example"); err != nil {
 		return nil, nil, err
 	}

@@ -30,6 +30,7 @@ func TestDemo(t *testing.T) {
 	for _, want := range []string{
 		demoSender, demoAnna, demoAuditor, demoSecret, "queued as", "application/pkcs7-mime; smime-type=enveloped-data",
 		"550", "(no-certificate)", "byte for byte", "OpenSSL opens it too", "--keep",
+		demoWalter, "/claim?t=", "PKCS #12", "With it he opens the statement",
 	} {
 		if !bytes.Contains(out, []byte(want)) {
 			t.Errorf("the demo does not show %q:\n%s", want, out)
@@ -71,6 +72,9 @@ func TestDemoKeep(t *testing.T) {
 	if out := d.shell(d.until("sealpost open"), ""); !strings.Contains(out, "by hand") {
 		t.Errorf("opened: %q", out)
 	}
+	d.shell(strings.Replace(swaks, demoAnna, demoNobody, 1)+" || true", "") // no key is made for him
+	d.shell(strings.Replace(swaks, demoAnna, "nobody@nokey.example", 1), "")
+	d.until("sealed to a key that the directory has made")
 	d.interrupt()
 }
 

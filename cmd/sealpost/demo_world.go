@@ -25,11 +25,12 @@ import (
 // already: people with certificates, and the mail server that takes the sealed
 // mail.
 type demoWorld struct {
-	dir     string // keys, certificates, configuration and what arrived
-	people  map[string]*person
-	sink    net.Listener
-	arrived chan delivery
-	close   []func() error
+	dir       string // keys, certificates, configuration and what arrived
+	people    map[string]*person
+	directory string // where the directory will be
+	sink      net.Listener
+	arrived   chan delivery
+	close     []func() error
 }
 
 type person struct {
@@ -53,7 +54,7 @@ func newDemoWorld(addresses ...string) (*demoWorld, error) {
 	if err := w.issue(addresses); err != nil {
 		return nil, errors.Join(err, w.Close())
 	}
-	if err := w.serveSink(); err != nil {
+	if err := errors.Join(w.findPlace(), w.serveSink()); err != nil {
 		return nil, errors.Join(err, w.Close())
 	}
 	return w, nil
@@ -144,6 +145,29 @@ func (w *demoWorld) write(name, kind string, der []byte) error {
 	return os.WriteFile(w.path(name), pem.EncodeToMemory(&pem.Block{Type: kind, Bytes: der}), 0o600)
 }
 
+// findPlace finds an address that is free: the directory must know its own.
+func (w *demoWorld) findPlace() error {
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		return err
+	}
+	w.directory = l.Addr().String()
+	return l.Close()
+}
+
+// found makes the directory's authority and its master key, as an operator does
+// once.
+func (w *demoWorld) found(ctx context.Context) error {
+	c := caInitCommand{Name: "Example Bank", Organization: "Example Bank plc", Country: "GB", IssuingKey: "p-256", RootYears: 20, IssuerYears: 5}
+	c.Config, c.RootKey, c.PassphraseFile = w.path("sealpost.yaml"), w.path("root-of-the-bank.key"), w.path("passphrase")
+	if err := os.WriteFile(c.PassphraseFile, []byte(demoPassphrase+"\n"), 0o600); err != nil {
+		return err
+	}
+	quiet := streams{Out: io.Discard, Err: io.Discard}
+	init := escrowInitCommand{directoryAccess: c.directoryAccess}
+	return errors.Join(c.Run(ctx, quiet), init.Run(quiet))
+}
+
 // enroll has the directory learn the people's certificates from their files, as an
 // operator does.
 func (w *demoWorld) enroll(ctx context.Context) error {
@@ -211,11 +235,11 @@ func (s *sinkSession) Logout() error { return nil }
 func (w *demoWorld) config(listen string) string {
 	return fmt.Sprintf(`hostname: relay.bank.example
 listen:
-  - address: %s
+  - address: %[1]s
     networks: [127.0.0.0/8]
     tls: {mode: starttls, cert: relay.pem, key: relay.key}
 upstream:
-  - address: %s
+  - address: %[2]s
     tls: none
 on_trouble: defer
 lookup:
@@ -223,12 +247,20 @@ lookup:
     - {name: keydb, type: directory}    # the one below
 trust: {roots: [root.pem]}
 directory:
-  address: 127.0.0.1:0
+  address: %[3]s
+  url: http://%[3]s
   store: {file: keys.db}
+  page: {name: Example Bank}
+  ca: {certificate: ca.pem, key: ca.key, pool: 1}
+  escrow: {key_file: escrow.key}
+  provision: {}
+  claim: {}
+  mail: {address: "%[2]s", from: keys@bank.example}
 policy:
-  - {name: statements, sender: "*@bank.example", encrypt: always, no_key: reject}
-  - {name: default, encrypt: always, no_key: reject}
+  - {name: partners, recipient: "*@partner.example", no_key: reject}
+  - {name: statements, sender: "*@bank.example", no_key: provision}
+  - {name: default, no_key: reject}
 metrics: {address: none}
 log: {level: error, format: text}
-`, listen, w.sink.Addr())
+`, listen, w.sink.Addr(), w.directory)
 }
