@@ -139,6 +139,17 @@ func (p *Portal) claim(w http.ResponseWriter, r *http.Request) {
 	}
 }
 
+// refuseClaim says what stands before all pages of the claim.
+func (p *Portal) refuseClaim(w http.ResponseWriter, r *http.Request, status int) {
+	v := &visit{Portal: p, w: w, r: r}
+	v.begin(room{title: "claim_title"})
+	words := "claim_unavailable"
+	if status == http.StatusTooManyRequests {
+		words = "claim_too_many"
+	}
+	v.refuse(status, words)
+}
+
 func (m room) allow() string {
 	switch {
 	case m.post == nil:
@@ -157,6 +168,9 @@ func (v *visit) begin(m room) {
 		v.view.Title = v.view.T[m.title]
 	}
 	v.view.Heading = v.view.Title
+	if m.get == nil {
+		v.view.Languages = nil // nothing can be got there in another one either
+	}
 }
 
 // form reads the body; what is too large is not read to its end.

@@ -3,6 +3,7 @@ package portal_test
 import (
 	"errors"
 	"net/http"
+	"net/http/httptest"
 	"os"
 	"path/filepath"
 	"slices"
@@ -114,6 +115,8 @@ func TestClaimRefused(t *testing.T) {
 		w.get("/claim/choose").expect(trouble.status, "/claim/choose", trouble.words)
 		v.get("/claim?t="+token).expect(trouble.status, "/claim", trouble.words)
 	}
+	c.err = claim.ErrExpired
+	v.post("/claim", "t", token, "code", code, "csrf", v.get("/claim").hidden("/claim").Get("csrf")).expect(410, "/claim", "its time is over")
 	c.err = claim.ErrSession
 	w.page = ""
 	w.post("/claim/take", "passphrase", "correct horse battery").expect(401, "/claim/take", "signed out after a while")
@@ -182,4 +185,32 @@ func TestKeyForTheReader(t *testing.T) {
 	if _, _, ok := p.Reading(r); ok {
 		t.Error("a session in trouble")
 	}
+}
+
+// What the API refuses before a page is asked is said in the words of the claim.
+func TestRefusedBefore(t *testing.T) {
+	_, p := serveClaims(t, newClaims(), nil)
+	for status, words := range map[int]string{429: "too many tries", 503: "Nothing is lost", 500: "Nothing is lost", 404: "no such page", 405: "no such page"} {
+		w := httptest.NewRecorder()
+		p.Refuse(w, httptest.NewRequest("GET", "/claim/second", nil), status)
+		if page := w.Body.String(); w.Code != status || !strings.Contains(page, words) || strings.Contains(page, "Find a certificate") != (status < 429) {
+			t.Errorf("%d: %d %s", status, w.Code, page)
+		}
+	}
+}
+
+// The steps for each program need no session, and are there in both languages.
+func TestGuides(t *testing.T) {
+	s, _ := serveClaims(t, newClaims(), nil)
+	v := visit(t, s.URL)
+	for program, words := range map[string][2]string{
+		"outlook": {"Certificate Import Wizard", "证书导入向导"}, "apple": {"Keychain Access", "钥匙串访问"},
+		"ios": {"VPN &amp; Device Management", "已下载描述文件"}, "thunderbird": {"Manage S/MIME Certificates", "管理 S/MIME 证书"},
+	} {
+		path := "/claim/take/steps/" + program
+		v.get("/claim/take/steps").expect(200, "/claim/take/steps", `href="`+path+"?lang=en")
+		v.get(path).expect(200, path, words[0], "Bank of Examples", path+"?lang=zh")
+		v.get(path+"?lang=zh").expect(200, path, words[1], path+"?lang=en")
+	}
+	v.get("/claim/take/steps/pine").expect(404, "/claim/take/steps/pine")
 }

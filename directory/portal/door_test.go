@@ -129,7 +129,7 @@ func TestHeaders(t *testing.T) {
 		v.get(path)
 		h := v.resp.Header
 		if csp := h.Get("Content-Security-Policy"); !strings.HasPrefix(csp, "default-src 'none'") || strings.Contains(csp, "script") || strings.Contains(csp, "unsafe") ||
-			h.Get("Cache-Control") != "no-store" || h.Get("Referrer-Policy") != "no-referrer" || strings.Contains(v.page, "<script") || strings.Contains(v.page, "style=") {
+			h.Get("Cache-Control") != "no-store" || h.Get("Referrer-Policy") != "no-referrer" || h.Get("Strict-Transport-Security") == "" || strings.Contains(v.page, "<script") || strings.Contains(v.page, "style=") {
 			t.Errorf("%s: %v", path, h)
 		}
 	}

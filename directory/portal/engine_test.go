@@ -179,6 +179,8 @@ func TestTakeHome(t *testing.T) {
 	v.get("/claim/delete").post("/claim/delete", "when", "now", "sure", "yes").expect(200, "/claim/choose", "Our copy of the key is deleted")
 	v.get("/claim/take").expect(410, "/claim/take")
 	v.get("/claim?t="+o.token).expect(200, "/claim", "has been used")
+	replay := visit(t, o.server.URL).get("/claim")
+	replay.post("/claim", "t", o.token, "code", o.code).expect(410, "/claim", "has been used")
 	if left, err := o.store.KeysOf(t.Context(), anna); err != nil || len(left) == 1 && left[0].Deleted.IsZero() {
 		t.Errorf("the key is still there: %v, %v", left, err)
 	}
@@ -243,4 +245,21 @@ func TestGuessing(t *testing.T) {
 	}
 	v.get("/claim/choose").expect(200, "/claim")
 	v.get("/claim?t="+o.token[:len(o.token)-1]).expect(200, "/claim", "not complete")
+}
+
+// The real engine: who asks about an address learns nothing, whether it is known
+// or not: not by a code, and not by wanting a notice.
+func TestNobodyIsNamed(t *testing.T) {
+	o := openOffice(t, "")
+	v := visit(t, o.server.URL)
+	answer := func(addr string) (said string) {
+		for _, f := range [][]string{{"/claim", "code", "2222-2222"}, {"/claim/again"}} {
+			v.get(f[0]).post(f[0], append(f[1:], "address", addr)...)
+			said += v.resp.Status + v.resp.Request.URL.String() + strings.ReplaceAll(v.page, addr, "X")
+		}
+		return said
+	}
+	if known, unknown := answer(anna), answer("nobody@example.org"); known != unknown {
+		t.Errorf("known:\n%s\n\nunknown:\n%s", known, unknown)
+	}
 }

@@ -52,7 +52,7 @@ func (p *Portal) guide(w http.ResponseWriter, r *http.Request, program string) {
 		return
 	}
 	v := &visit{Portal: p, w: w, r: r}
-	v.begin(room{})
+	v.begin(room{get: (*visit).guides})
 	v.view.Guides = v.view.guides()
 	i := slices.Index(programs(), program)
 	v.view.Guide = &v.view.Guides[i]

@@ -147,7 +147,7 @@ func (p *Portal) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	}
 	p.header(w.Header())
 	switch {
-	case p.opts.Claims != nil && (path == "/claim" || strings.HasPrefix(path, "/claim/")):
+	case p.claims(path):
 		p.claim(w, r)
 	case r.Method != http.MethodGet && r.Method != http.MethodHead:
 		p.Refuse(w, r, http.StatusMethodNotAllowed)
@@ -163,6 +163,11 @@ func (p *Portal) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	}
 }
 
+// claims reports whether the path is one of the claim's.
+func (p *Portal) claims(path string) bool {
+	return p.opts.Claims != nil && (path == "/claim" || strings.HasPrefix(path, "/claim/"))
+}
+
 // header sets what every answer has: nothing is loaded from elsewhere, nothing
 // is told to others, nobody frames the page.
 func (p *Portal) header(h http.Header) {
@@ -174,6 +179,9 @@ func (p *Portal) header(h http.Header) {
 	h.Set("Permissions-Policy", "camera=(), geolocation=(), microphone=()")
 	h.Set("Cache-Control", "no-store") // what one searched for stays one's own business
 	h.Set("Vary", "Accept-Language")
+	if p.door.secure {
+		h.Set("Strict-Transport-Security", "max-age=31536000") // codes are typed here
+	}
 }
 
 // A frame is what stands around every page.
@@ -236,6 +244,10 @@ func (f frame) To(path string) string { return path + "?lang=" + f.lang }
 // Refuse tells a person that it did not work, and what to do.
 func (p *Portal) Refuse(w http.ResponseWriter, r *http.Request, status int) {
 	p.header(w.Header())
+	if p.claims(r.URL.Path) && status != http.StatusNotFound && status != http.StatusMethodNotAllowed {
+		p.refuseClaim(w, r, status)
+		return
+	}
 	v := p.searchView(r)
 	v.Languages = nil // the path may be a form's, or nobody's
 	switch status {
