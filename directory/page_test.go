@@ -1,7 +1,9 @@
 package directory_test
 
 import (
+	"bytes"
 	"errors"
+	"log/slog"
 	"net/http/httptest"
 	"path/filepath"
 	"strings"
@@ -28,6 +30,31 @@ func TestPage(t *testing.T) {
 			t.Errorf("closed %v: %d %s", closed, w.Code, body)
 		}
 		close(t, d)
+	}
+}
+
+// Mail is read in the browser where the page is, under a policy of its own; a
+// program that was built without the module says so, in the log and to people.
+func TestReadPage(t *testing.T) {
+	var log bytes.Buffer
+	d := open(t, t.TempDir(), func(o *directory.Options) {
+		o.Page, o.Log = &portal.Options{Name: "Bank of Examples", Colours: portal.Colours{Accent: "#7a1f5c"}}, slog.New(slog.NewTextHandler(&log, nil))
+	})
+	get := func(path string) *httptest.ResponseRecorder {
+		w := httptest.NewRecorder()
+		d.Handler().ServeHTTP(w, httptest.NewRequest("GET", path, nil))
+		return w
+	}
+	w := get("/read")
+	if body := w.Body.String(); !strings.Contains(body, "Bank of Examples") || !strings.Contains(body, "#7a1f5c") || !strings.Contains(w.Header().Get("Content-Security-Policy"), "worker-src 'self'") {
+		t.Errorf("%d %v %s", w.Code, w.Header(), body)
+	}
+	if frame := get("/read/frame"); frame.Code != 200 || !strings.HasPrefix(frame.Header().Get("Content-Security-Policy"), "sandbox ") {
+		t.Errorf("the frame: %d %v", frame.Code, frame.Header())
+	}
+	close(t, d)
+	if built := w.Code == 200; w.Code != 200 && w.Code != 503 || strings.Contains(log.String(), "go generate ./directory/reader") == built {
+		t.Errorf("%d, and the log says %s", w.Code, log.String())
 	}
 }
 
