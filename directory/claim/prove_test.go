@@ -253,3 +253,50 @@ func isWrong(t testing.TB, err error, left int) {
 		t.Errorf("%#v, want a wrong code with %d left", err, left)
 	}
 }
+
+// What one node has begun, another goes on with.
+func TestSessionsOfAnotherNode(t *testing.T) {
+	w := newWorld(t)
+	other := w.build(t, w.opts)
+	w.provision(t, anna, "KD-4711")
+	first, s := w.prove(t, w.notice(t, anna))
+	if there, err := other.Session(t.Context(), first); err != nil || there != s {
+		t.Fatalf("%+v, %v", there, err)
+	}
+	second, _, err := other.Second(t.Context(), first, "KD-4711", home)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := w.engine.PKCS12(t.Context(), second, good, claim.Modern); err != nil {
+		t.Error(err)
+	}
+	_, err = w.engine.Session(t.Context(), first)
+	is(t, "the session before", err, claim.ErrSession)
+}
+
+// FuzzProve: nothing but the token and the code of a notice opens it, however
+// they are spelled, and nothing else changes it.
+func FuzzProve(f *testing.F) {
+	w := newWorld(f, func(o *claim.Options) { o.Limits.Tries, o.Limits.Client = 1<<30, 1<<30 })
+	w.provision(f, anna, "")
+	l := w.notice(f, anna)
+	plain := strings.ReplaceAll(l.code, "-", "")
+	f.Add(l.token, "2345-6789")
+	f.Add(l.token+"=", l.code)
+	f.Add(l.token[1:], l.code)
+	f.Add("", "")
+	f.Fuzz(func(t *testing.T, token, code string) {
+		if _, err := w.engine.Peek(t.Context(), token); (err == nil) != (token == l.token) {
+			t.Errorf("%q: %v", token, err)
+		}
+		if strings.Contains(strings.ToUpper(code), plain[:4]) {
+			return // somebody who knows half of it, in whatever form the other half is
+		}
+		if _, _, err := w.engine.Prove(t.Context(), claim.Proof{Token: token, Address: bert, Code: code, Client: home}); err == nil {
+			t.Errorf("%q with %q opens", token, code)
+		}
+		if n, err := w.store.Notices(t.Context(), anna); err != nil || len(n) != 1 || !n[0].Used.IsZero() {
+			t.Errorf("%+v, %v", n, err)
+		}
+	})
+}
