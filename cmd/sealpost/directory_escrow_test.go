@@ -8,6 +8,7 @@ import (
 	"path/filepath"
 	"strings"
 	"testing"
+	"time"
 
 	"sealpost/directory/escrow"
 	"sealpost/directory/store"
@@ -119,6 +120,7 @@ func TestDirectoryProvisions(t *testing.T) {
 			t.Error(err)
 		}
 	}
+	in.goesOnRotating(t)
 	in.deletesEscrow(t)
 	if said := in.directory(t, exitOK, "escrow", "status"); !strings.Contains(said, "unclaimed 3") || !strings.Contains(said, "wraps") {
 		t.Error(said)
@@ -129,6 +131,25 @@ func TestDirectoryProvisions(t *testing.T) {
 	}
 	if said := in.directory(t, exitOK, "audit", "verify"); !strings.Contains(said, "records") {
 		t.Error(said)
+	}
+}
+
+// goesOnRotating rotates where a rotation was interrupted after its first step.
+func (in *installation) goesOnRotating(t testing.TB) {
+	t.Helper()
+	file := filepath.Join(in.dir, "escrow.key")
+	m, err := escrow.AddMaster(file, time.Now())
+	if err == nil {
+		err = escrow.UseMaster(file, m.ID)
+	}
+	if err != nil {
+		t.Fatal(err)
+	}
+	if said := in.directory(t, exitOK, "escrow", "rotate"); !strings.Contains(said, "4 keys are wrapped under "+m.Name()) {
+		t.Error(said)
+	}
+	if r := in.escrowStatus(t); len(r.Masters) != 2 || r.Wraps != m.Name() {
+		t.Errorf("%+v", r)
 	}
 }
 

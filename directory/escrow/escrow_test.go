@@ -282,6 +282,52 @@ func TestManyAtOnce(t *testing.T) {
 	group.Wait()
 }
 
+// Of those who change the file at once, some are told to come again; what the
+// others did is all there. What one leaves behind who is killed is named.
+func TestChangedAtOnce(t *testing.T) {
+	path := keyFile(t)
+	var mu sync.Mutex
+	var group sync.WaitGroup
+	added := map[string]bool{}
+	for range 8 {
+		group.Go(func() {
+			for range 10 {
+				m, err := escrow.AddMaster(path, time.Now())
+				if err != nil {
+					if !errors.Is(err, escrow.ErrBusy) {
+						t.Error(err)
+					}
+					continue
+				}
+				mu.Lock()
+				added[m.ID] = true
+				mu.Unlock()
+			}
+		})
+	}
+	group.Wait()
+	ring, err := escrow.ReadFile(path)
+	if err != nil || len(ring) != len(added)+1 || len(added) == 0 {
+		t.Errorf("%d keys were added, %d are there: %v", len(added), len(ring)-1, err)
+	}
+	left := filepath.Join(filepath.Dir(path), ".escrow.key.new")
+	if err := os.WriteFile(left, nil, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := escrow.AddMaster(path, time.Now()); !errors.Is(err, escrow.ErrBusy) || !strings.Contains(err.Error(), left) {
+		t.Errorf("%v", err)
+	}
+	if err := os.Remove(left); err != nil {
+		t.Fatal(err)
+	}
+	if err := escrow.UseMaster(path, "0000"); !errors.Is(err, escrow.ErrNotInFile) {
+		t.Error(err)
+	}
+	if _, err := os.Stat(left); !errors.Is(err, os.ErrNotExist) {
+		t.Errorf("a change that failed leaves a file: %v", err)
+	}
+}
+
 func TestFilesThatAreNone(t *testing.T) {
 	path := keyFile(t)
 	line := strings.Join(readLine(t, path), " ")

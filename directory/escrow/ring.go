@@ -22,6 +22,7 @@ var (
 	ErrMaster    = errors.New("is no master key of Sealpost, or was damaged")
 	ErrLast      = errors.New("it is the key that wraps: rotate first")
 	ErrNotInFile = errors.New("there is no such master key in the file")
+	ErrBusy      = errors.New("another command is changing the file, or was killed while it did: if none runs, delete this one")
 )
 
 const (
@@ -175,36 +176,47 @@ func DropMaster(path, id string) error {
 }
 
 // changeRing puts a changed file in the place of the one before, whole and
-// durable, with the same owner and mode.
-func changeRing(path string, change func([]Master) ([]Master, error)) error {
-	ring, err := ReadFile(path)
+// durable, with the same owner and mode. The new file's name is the lock: of two
+// who change it at once one has ErrBusy, and no key gets lost.
+func changeRing(path string, change func([]Master) ([]Master, error)) (err error) {
+	temporary := filepath.Join(filepath.Dir(path), "."+filepath.Base(path)+".new")
+	f, err := os.OpenFile(temporary, os.O_WRONLY|os.O_CREATE|os.O_EXCL, 0o600)
+	if errors.Is(err, os.ErrExist) {
+		return fmt.Errorf("%w: %s", ErrBusy, temporary)
+	}
 	if err != nil {
 		return err
 	}
+	ours := true
+	defer func() {
+		if ours {
+			err = errors.Join(err, os.Remove(temporary))
+		}
+	}()
 	info, err := os.Stat(path)
-	if err != nil {
-		return err
+	var ring []Master
+	if err == nil {
+		ring, err = ReadFile(path)
 	}
-	if ring, err = change(ring); err != nil {
-		return err
+	if err == nil {
+		ring, err = change(ring)
 	}
-	f, err := os.CreateTemp(filepath.Dir(path), "."+filepath.Base(path)+".")
-	if err != nil {
-		return err
+	if err == nil {
+		err = sameOwner(f, info)
 	}
-	err = sameOwner(f, info)
 	if err == nil {
 		err = f.Chmod(info.Mode().Perm())
 	}
 	if err != nil {
-		return errors.Join(err, f.Close(), os.Remove(f.Name()))
+		return errors.Join(err, f.Close())
 	}
 	if err := writeDurably(f, ring); err != nil {
-		return errors.Join(err, os.Remove(f.Name()))
+		return err
 	}
-	if err := os.Rename(f.Name(), path); err != nil {
-		return errors.Join(err, os.Remove(f.Name()))
+	if err := os.Rename(temporary, path); err != nil {
+		return err
 	}
+	ours = false
 	return syncDir(path)
 }
 
