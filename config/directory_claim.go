@@ -36,10 +36,10 @@ type DirectoryClaim struct {
 	// The language of notices where the sending system says nothing.
 	Language string `yaml:"language" default:"en"`
 
-	// Reminders at most, when somebody writes again and the key is not claimed.
+	// Reminders at most, as long as the key is not claimed.
 	Reminders int `yaml:"reminders" default:"3" min:"0" max:"100"`
 
-	// How long after the last letter a reminder is sent at the earliest.
+	// How long after the last letter a reminder is sent.
 	RemindAfter time.Duration `yaml:"remind_after" default:"720h" min:"24h" max:"87600h"`
 }
 

@@ -16,7 +16,8 @@ const againAfter = 5 * time.Minute
 
 // Notify says that somebody wants to write to an address whose key is in escrow
 // and was not claimed. The first time that is a notice; later a reminder, if the
-// last letter is long enough ago and there were not too many. It does not wait
+// last letter is long enough ago and there were not too many (Sweep sends those
+// too: who has a certificate is looked up, and not asked for again). It does not wait
 // for the network. A notice that is stored is sent, whatever happens to this
 // process; and a key whose notice was not stored is found after a restart.
 func (e *Engine) Notify(ctx context.Context, n Notice) error {

@@ -54,6 +54,45 @@ func TestNoticeOnceThenRarely(t *testing.T) {
 	}
 }
 
+// Who has not claimed is reminded, also when nobody asks for his key again; and
+// nobody else is.
+func TestReminders(t *testing.T) {
+	for _, c := range []struct {
+		reminders int
+		want      string
+	}{{0, "1001001001000000000000"}, {1, "1001000000000000000000"}, {-1, "1000000000000000000000"}} {
+		w := newWorld(t, func(o *claim.Options) { o.Limits.Reminders = c.reminders })
+		w.provision(t, anna, "")
+		secret, _, _ := w.enter(t, bert)
+		if _, err := w.engine.PKCS12(t.Context(), secret, good, claim.Modern); err != nil {
+			t.Fatal(err)
+		}
+		sent := ""
+		for range len(c.want) {
+			before := len(w.post.all())
+			for range 3 { // of several nodes, or often
+				if err := w.engine.Sweep(t.Context()); err != nil {
+					t.Fatal(err)
+				}
+				w.send(t)
+			}
+			sent += fmt.Sprint(len(w.post.all()) - before)
+			w.later(10 * 24 * time.Hour)
+		}
+		if sent != c.want {
+			t.Errorf("%d: notices every ten days: %s, want %s", c.reminders, sent, c.want)
+		}
+		if to := w.post.all()[0].to; to != bert {
+			t.Errorf("the first is to %s", to)
+		}
+		for _, m := range w.post.all()[1:] {
+			if m.to != anna {
+				t.Errorf("%s has claimed, and is reminded", m.to)
+			}
+		}
+	}
+}
+
 func TestNoNotice(t *testing.T) {
 	w := newWorld(t)
 	is(t, "no address", w.engine.Notify(t.Context(), claim.Notice{Address: "nobody"}), claim.ErrAddress)

@@ -82,7 +82,8 @@ func (e *Engine) tell(ctx context.Context, err error) {
 }
 
 // Sweep stores the notices of keys that have none, because a node died after it
-// had stored the key, and forgets sessions that have ended.
+// had stored the key, and the reminders that are due; and forgets sessions that
+// have ended.
 func (e *Engine) Sweep(ctx context.Context) error {
 	if err := e.opts.Store.SweepClaimSessions(ctx); err != nil {
 		return err
@@ -92,15 +93,37 @@ func (e *Engine) Sweep(ctx context.Context) error {
 	}
 	for {
 		keys, err := e.opts.Store.Unannounced(ctx, batch)
-		if err != nil || len(keys) == 0 {
+		if err != nil {
 			return err
 		}
-		for _, k := range keys {
-			if err := e.announce(ctx, k, Notice{}); err != nil {
-				return err
-			}
+		if len(keys) == 0 {
+			return e.remind(ctx)
+		}
+		if err := e.announceAll(ctx, keys); err != nil {
+			return err
 		}
 	}
+}
+
+// remind stores the reminders that are due, many at most: the next sweep goes on.
+func (e *Engine) remind(ctx context.Context) error {
+	if e.limits.Reminders < 0 {
+		return nil
+	}
+	keys, err := e.opts.Store.Unreminded(ctx, e.opts.Clock().Add(-e.limits.Reminder), e.limits.Reminders, 10*batch)
+	if err != nil {
+		return err
+	}
+	return e.announceAll(ctx, keys)
+}
+
+func (e *Engine) announceAll(ctx context.Context, keys []store.Key) error {
+	for _, k := range keys {
+		if err := e.announce(ctx, k, Notice{}); err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 // SendDue sends the notices whose time has come. What a mail server does with

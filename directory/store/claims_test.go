@@ -99,6 +99,16 @@ func TestOneFirstNotice(t *testing.T) {
 		if left, err := stores[1].Unannounced(t.Context(), 10); err != nil || len(left) != 1 || left[0].Address != anna || left[0].Wrapped != nil {
 			t.Fatalf("unannounced: %v, %v", left, err)
 		}
+		reminded := func(before time.Time, most int) int {
+			list, err := stores[0].Unreminded(t.Context(), before, most, 10)
+			if err != nil {
+				t.Fatal(err)
+			}
+			return len(list)
+		}
+		if n := reminded(w.now, 3); n != 0 {
+			t.Errorf("%d are to be reminded of nothing", n)
+		}
 		var group sync.WaitGroup
 		for i := range 10 {
 			group.Go(func() {
@@ -109,8 +119,20 @@ func TestOneFirstNotice(t *testing.T) {
 			})
 		}
 		group.Wait()
-		if list, err := stores[0].Notices(t.Context(), anna); err != nil || len(list) != 1 {
-			t.Errorf("%d notices, %v", len(list), err)
+		list, err := stores[0].Notices(t.Context(), anna)
+		if err != nil || len(list) != 1 {
+			t.Fatalf("%d notices, %v", len(list), err)
+		}
+		if n := reminded(w.now, 3); n != 0 {
+			t.Errorf("%d are to be reminded of what waits to be sent", n)
+		}
+		if err := stores[0].NoticeSent(t.Context(), list[0].ID); err != nil {
+			t.Fatal(err)
+		}
+		for i, n := range []int{reminded(w.now.Add(-time.Second), 3), reminded(w.now, 3), reminded(w.now, 0)} {
+			if n != i%2 {
+				t.Errorf("case %d: %d are to be reminded", i, n)
+			}
 		}
 	})
 }
