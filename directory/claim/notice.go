@@ -47,6 +47,9 @@ func (e *Engine) announce(ctx context.Context, k store.Key, n Notice) error {
 			if b.Kind == store.NoticeReminder {
 				reminders++
 			}
+			if !b.Used.IsZero() {
+				return "", false // he knows, and may be one who reads in his browser
+			}
 		}
 		last := before[len(before)-1]
 		kind = store.NoticeReminder

@@ -169,13 +169,13 @@ func (s *Store) Unannounced(ctx context.Context, limit int) (list []Key, err err
 	return list, err
 }
 
-// Unreminded gives up to limit keys that nobody has claimed, whose last notice was
-// stored before a moment and waits no more, and which had fewer reminders than
-// most. It reads the whole table.
+// Unreminded gives up to limit keys that nobody has claimed and none of whose
+// notices was used, whose last one was stored before a moment and waits no more,
+// and which had fewer reminders than most. It reads the whole table.
 func (s *Store) Unreminded(ctx context.Context, before time.Time, most, limit int) (list []Key, err error) {
 	err = s.read(ctx, false, func(ctx context.Context, t tx) (err error) {
 		list, err = readKeys(ctx, t, false, " WHERE claimed = 0 AND deleted = 0 AND fingerprint IN (SELECT fingerprint FROM notice GROUP BY fingerprint"+
-			" HAVING max(created) <= $1 AND max(due) = 0 AND sum(CASE WHEN kind = 'reminder' THEN 1 ELSE 0 END) < $2) ORDER BY created, fingerprint LIMIT $3",
+			" HAVING max(created) <= $1 AND max(due) = 0 AND max(used) = 0 AND sum(CASE WHEN kind = 'reminder' THEN 1 ELSE 0 END) < $2) ORDER BY created, fingerprint LIMIT $3",
 			before.Unix(), int64(most), int64(max(limit, 1)))
 		return err
 	})
