@@ -2,6 +2,7 @@ package cms
 
 import (
 	"encoding/asn1"
+	"io"
 
 	"golang.org/x/crypto/cryptobyte"
 
@@ -30,6 +31,7 @@ type SignedReader struct {
 	envelope *envelope
 	data     *SignedData
 	failed   error // of a signer
+	tee      io.Writer
 }
 
 // NewSignedReader makes a SignedReader for one message.
@@ -40,6 +42,10 @@ func NewSignedReader() *SignedReader {
 	return r
 }
 
+// Tee has the content that stands inside written to w while it is read, before
+// anything is known of its signatures. It is called before the first Write.
+func (r *SignedReader) Tee(w io.Writer) { r.tee = w }
+
 // Write reads the next octets. After an error, which is the one that Close gives,
 // nothing more is looked at.
 func (r *SignedReader) Write(p []byte) (int, error) { return r.envelope.Write(p) }
@@ -49,7 +55,10 @@ func (r *SignedReader) content(p []byte) error {
 	if r.data.digests == nil {
 		r.data.digests = announced(r.envelope.parts[partDigests])
 	}
-	_, err := r.data.digests.Write(p)
+	if _, err := r.data.digests.Write(p); err != nil || r.tee == nil {
+		return err
+	}
+	_, err := r.tee.Write(p)
 	return err
 }
 

@@ -20,6 +20,8 @@ import (
 // and verifies every signature.
 func verifySigned(message []byte, detached io.Reader, piece int) (*SignedData, []*certificate.Certificate, error) {
 	r := NewSignedReader()
+	var inside bytes.Buffer
+	r.Tee(&inside)
 	for p := message; len(p) > 0; {
 		n := min(piece, len(p))
 		if _, err := r.Write(p[:n]); err != nil {
@@ -30,6 +32,9 @@ func verifySigned(message []byte, detached io.Reader, piece int) (*SignedData, [
 	d, err := r.Close()
 	if err != nil {
 		return nil, nil, err
+	}
+	if int64(inside.Len()) != d.Size {
+		return nil, nil, errors.New("the content was not given out whole")
 	}
 	if detached != nil {
 		digests := NewDigests()
@@ -49,6 +54,21 @@ func verifySigned(message []byte, detached io.Reader, piece int) (*SignedData, [
 		by = append(by, c)
 	}
 	return d, by, nil
+}
+
+// TestTee gives the content of every encoding out as it was signed.
+func TestTee(t *testing.T) {
+	sign := testkit.Signature{ID: signerLeaf(t, testkit.NewCA(t), "p256")}
+	for _, data := range []testkit.SignedData{{}, {Wrap: ber}} {
+		data.Content, data.Signs = signedText, []testkit.Signature{sign}
+		var inside bytes.Buffer
+		r := NewSignedReader()
+		r.Tee(&inside)
+		_, err := r.Write(data.Encode(t))
+		if _, closed := r.Close(); err != nil || closed != nil || !bytes.Equal(inside.Bytes(), signedText) {
+			t.Errorf("%d octets of %d: %v, %v", inside.Len(), len(signedText), err, closed)
+		}
+	}
 }
 
 // signerLeaf is a certificate with a key identifier.

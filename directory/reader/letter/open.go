@@ -156,11 +156,14 @@ func (o Options) each(open func(Key) ([]byte, error)) ([]byte, error) {
 
 // describe makes an error of this package of one that smime or cms gave.
 func describe(err error) error {
+	var odd *cms.FormatError
 	switch {
 	case err == nil, errors.Is(err, smime.ErrNotEnveloped):
 		return err
 	case errors.Is(err, cms.ErrTooLarge):
 		return ErrTooLarge
+	case errors.As(err, &odd) && odd.Field == "contentType" && odd.Offset < 64:
+		return ErrPlain // signed, or compressed: the first thing that it says of itself
 	}
 	return ErrDamaged
 }

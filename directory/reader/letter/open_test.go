@@ -124,6 +124,24 @@ func signed(t *testing.T, id *testkit.Identity) []byte {
 	return data
 }
 
+// Signed first and then sealed, as Outlook does: the signature around the content.
+func TestOpensWhatIsSignedInside(t *testing.T) {
+	anna := testkit.NewCA(t).For(t, "anna@example.org")
+	for _, kind := range []string{"smime-type=signed-data; ", ""} {
+		inner := []byte("From: bank@example.com\r\nDate: Mon, 23 Nov 2026 10:00:00 +0100\r\nMIME-Version: 1.0\r\n" +
+			"Content-Type: application/pkcs7-mime; " + kind + "name=smime.p7m\r\nContent-Transfer-Encoding: base64\r\n\r\n" + lines64(signed(t, anna)))
+		l, err := open(sealed(t, inner, anna, cms.AES256CBC, cms.KeyOptions{}), keyOf(t, anna))
+		if err != nil || !l.Signed {
+			t.Fatalf("%q: %v %+v", kind, err, l)
+		}
+		isStatement(t, l, true)
+	}
+	l := letter.Read([]byte("Content-Type: application/pkcs7-mime; smime-type=signed-data; name=x.p7m\r\n\r\nnothing of the kind\r\n"), letter.Options{})
+	if l.Signed || len(l.Parts) != 1 || l.Parts[0].Name != "x.p7m" {
+		t.Errorf("what is no signature: %+v", l)
+	}
+}
+
 func TestWhatDoesNotOpenSaysWhy(t *testing.T) {
 	ca := testkit.NewCA(t)
 	anna, other := ca.For(t, "anna@example.org"), ca.For(t, "other@example.org")

@@ -10,6 +10,7 @@ import (
 	"github.com/emersion/go-message"
 
 	"sealpost/smime"
+	"sealpost/smime/cms"
 )
 
 // What no mail that somebody wrote exceeds.
@@ -41,10 +42,12 @@ func (o Options) read(outer *smime.Header, entity []byte, envelopes int) (*Lette
 	if inner, err := smime.ReadMessage(smime.Canonical(bytes.NewReader(entity)), smime.Limits{}); err == nil {
 		if kind, params, _ := mime.ParseMediaType(inner.Header.Get("Content-Type")); isSealedType(kind, params) && envelopes < maxSealed {
 			_, content, err := o.open(File{bytes.NewReader(entity), int64(len(entity))})
-			if err != nil {
+			switch {
+			case err == nil:
+				return o.read(outer, content, envelopes+1)
+			case !errors.Is(err, ErrPlain): // it is no envelope, but a signature around the content
 				return nil, err
 			}
-			return o.read(outer, content, envelopes+1)
 		}
 	}
 	r := &reading{Options: o, letter: &Letter{}}
@@ -120,6 +123,7 @@ func (r *reading) entity(e *message.Entity, form *Body, depth int) error {
 	damaged := err != nil || !known
 	isText := (kind == "text/plain" || kind == "text/html") && !strings.EqualFold(placed, "attachment") && where["filename"] == "" && known
 	switch {
+	case isPKCS7(kind) && r.opened(data, form, depth):
 	case isText:
 		r.body(form, kind, r.text(params["charset"], data))
 	case r.letter.Signed && isSignature(kind):
@@ -128,6 +132,31 @@ func (r *reading) entity(e *message.Entity, form *Body, depth int) error {
 		r.letter.Parts = append(r.letter.Parts, Part{Name: name, Type: kind, ID: id, Damaged: damaged, Data: data})
 	}
 	return nil
+}
+
+func isPKCS7(kind string) bool {
+	return kind == "application/pkcs7-mime" || kind == "application/x-pkcs7-mime"
+}
+
+// opened reads what is wrapped into a signature (RFC 8551 section 3.5.2), as some
+// programs sign. It is false for what is something else.
+func (r *reading) opened(data []byte, form *Body, depth int) bool {
+	var content bytes.Buffer
+	signed := cms.NewSignedReader()
+	signed.Tee(&content)
+	if _, err := signed.Write(data); err != nil {
+		return false
+	}
+	if d, err := signed.Close(); err != nil || !d.Attached {
+		return false
+	}
+	inner, err := message.Read(&content)
+	if inner == nil || !readable(err) {
+		return false
+	}
+	r.letter.Signed = true
+	r.head(inner.Header.Get)
+	return r.entity(inner, form, depth+1) == nil
 }
 
 func isKnown(encoding string) bool {
