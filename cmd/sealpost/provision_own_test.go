@@ -67,18 +67,19 @@ func (in *installation) sealedTo(t testing.TB, who string) (used []string) {
 	return used
 }
 
-// Two relays, one directory, and many messages at the same moment to people whom
+// Two relays, one with a mirror, one directory, and many messages at the same moment to people whom
 // nobody knew before: each has one key, and all mail to him is sealed to that.
 func TestTwoRelaysOneKey(t *testing.T) {
 	t.Parallel()
 	dir := withEscrow(t)
 	dir.start(t)
-	token := dir.token(t, "read,provision")
+	token := dir.token(t, "read,feed,provision")
 	sink := testkit.StartSink(t, testkit.SinkOptions{})
 	relays := []*installation{newInstallation(t), newInstallation(t)}
-	for _, in := range relays {
+	for i, in := range relays {
 		in.write(t, "keys.token", token+"\n")
-		in.configure(t, sink.Addr, fmt.Sprintf("lookup:\n  sources:\n    - {name: keydb, type: directory, url: \"http://%s\", token_file: keys.token}\n", dir.keys)+provisionPolicy)
+		mirror := []string{"", ", mirror: keys.mirror"}[i] // one of them knows of a new key a little later
+		in.configure(t, sink.Addr, fmt.Sprintf("lookup:\n  sources:\n    - {name: keydb, type: directory, url: \"http://%s\", token_file: keys.token%s}\n", dir.keys, mirror)+provisionPolicy)
 		in.start(t)
 	}
 	const people, each = 3, 4

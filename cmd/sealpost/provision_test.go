@@ -16,6 +16,7 @@ import (
 	"sealpost/internal/reason"
 	"sealpost/internal/testkit"
 	"sealpost/lookup/keydb"
+	"sealpost/relay/queue"
 )
 
 // A maker is somebody else's directory that makes keys: what it gives for an
@@ -242,4 +243,55 @@ func TestProvisionedKeyIsWatched(t *testing.T) {
 		t.Errorf("asked %d times", len(m.asked))
 	}
 	in.waitLog(t, "the key of an address has changed", "address="+walter)
+}
+
+// A directory that has trouble, and a process that is killed meanwhile: the
+// message waits, sealed, and goes out when there is a key, made with the secret
+// that came with it.
+func TestProvisionWaitsForTheDirectory(t *testing.T) {
+	t.Parallel()
+	in := newInstallation(t)
+	m := newMaker(t, in)
+	m.does = func(w http.ResponseWriter, _ string) { problem(w, http.StatusServiceUnavailable, reason.ServerBusy) }
+	up := startRogue(t)
+	in.spooled(t, up.addr, m.lookups()+provisionPolicy)
+	in.start(t)
+	const walter = "walter@nokey.example"
+	canary, secret := testkit.NewCanary(t), testkit.NewCanary(t)
+	message := sampleMail(canary)
+	if got := in.mail(t, "statements@bank.example", "X-Sealpost-Secret: "+string(secret)+"\r\n"+message, walter); !strings.HasPrefix(got, "250 ") {
+		t.Fatal(got)
+	}
+	in.waitLog(t, "msg=recipient", "to=<"+walter+">", "action=held", "reason=provision-unavailable")
+	if n := in.queued(t, queue.NoKey); n != 1 {
+		t.Errorf("%d messages wait for a key", n)
+	}
+	_, id, _ := strings.Cut(in.waitLog(t, "msg=recipient", "action=held"), " id=")
+	shown, errs, code := sealpost(t, "", "queue", "show", "--config", in.config, id[:strings.IndexByte(id, ' ')])
+	if code != exitOK || !strings.Contains(shown, walter) {
+		t.Errorf("queue show: %d, %s%s", code, shown, errs)
+	}
+	secret.Absent(t, "queue show", []byte(shown+errs))
+	in.kill(t)
+	for _, c := range []testkit.Canary{canary, secret} {
+		in.nowhere(t, c)
+	}
+	m.mu.Lock()
+	m.does = nil
+	m.mu.Unlock()
+	in.launch(t)
+	got := up.wait(t, 1)[0]
+	in.enroll(walter, m.made[walter])
+	in.unsealed(t, got, message)
+	in.waitEmpty(t)
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	for _, q := range m.asked {
+		if q.Secret != string(secret) {
+			t.Error("asked without the secret")
+		}
+	}
+	for _, c := range []testkit.Canary{canary, secret} {
+		in.nowhere(t, c, got.raw)
+	}
 }
