@@ -21,9 +21,12 @@ func ReadToken(path string) (string, error) {
 		return "", fmt.Errorf("lookup: bearer token: %w", err)
 	}
 	defer f.Close()
-	data, err := io.ReadAll(io.LimitReader(f, maxTokenFile))
+	data, err := io.ReadAll(io.LimitReader(f, maxTokenFile+1))
 	if err != nil {
 		return "", fmt.Errorf("lookup: bearer token: %w", err)
+	}
+	if len(data) > maxTokenFile {
+		return "", fmt.Errorf("lookup: bearer token: %s has more than %d bytes, and no token is so long", path, maxTokenFile)
 	}
 	token := strings.TrimSpace(string(data))
 	if token == "" || strings.ContainsFunc(token, func(r rune) bool { return r <= ' ' || r > '~' }) {
