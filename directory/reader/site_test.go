@@ -145,14 +145,22 @@ func (v *visitor) do(steps ...chromedp.Action[chromedp.Void]) {
 }
 
 // see looks at the page as it is now with the eyes of somebody who sees badly,
-// and keeps a picture.
+// and keeps a picture where SEALPOST_TEST_PICTURES says; those of the
+// documentation where SEALPOST_SCREENSHOTS does.
 func (v *visitor) see(name string) {
 	v.t.Helper()
 	for _, wrong := range run(v, chromedp.Evaluate[[]string](testkit.Audit)) {
 		v.t.Errorf("%s: %s", name, wrong)
 	}
-	if dir := os.Getenv("SEALPOST_SCREENSHOTS"); dir != "" {
-		run(v, chromedp.Evaluate[bool](`(document.activeElement.blur(), scrollTo(0, 0), true)`))
+	run(v, chromedp.Evaluate[bool](`(document.activeElement.blur(), scrollTo(0, 0), true)`))
+	dirs := []string{os.Getenv("SEALPOST_TEST_PICTURES")}
+	if name == "read-chosen-desktop" || name == "read-letter-desktop" {
+		dirs = append(dirs, os.Getenv("SEALPOST_SCREENSHOTS"))
+	}
+	for _, dir := range dirs {
+		if dir == "" {
+			continue
+		}
 		if err := os.WriteFile(filepath.Join(dir, name+".png"), run(v, chromedp.FullScreenshot(100)), 0o644); err != nil {
 			v.t.Fatal(err)
 		}

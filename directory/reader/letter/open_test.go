@@ -210,3 +210,24 @@ func TestFileThatCannotBeRead(t *testing.T) {
 		t.Error("no error has a name")
 	}
 }
+
+// Whatever is dropped on the page: there is a letter, or a reason that the page
+// has words for.
+func FuzzOpen(f *testing.F) {
+	anna := testkit.NewCA(f).Issue(f, testkit.Leaf{Addresses: []string{"anna@example.org"}, Key: "p256"})
+	whole := sealed(f, statement(), anna, cms.AES128GCM, cms.KeyOptions{})
+	key := keyOf(f, anna)
+	for _, seed := range [][]byte{whole, part(f, whole), armored(part(f, whole)), []byte(lines64(part(f, whole))), statement(), nil, {0x30, 0x80},
+		[]byte("Content-Type: multipart/mixed; boundary=b\r\n\r\n--b\r\nContent-Type: application/pkcs7-mime\r\n\r\nx\r\n--b--\r\n")} {
+		f.Add(seed)
+	}
+	f.Fuzz(func(t *testing.T, data []byte) {
+		l, err := open(data, key)
+		if (l == nil) == (err == nil) {
+			t.Fatalf("%v and %v", l, err)
+		}
+		if err != nil && letter.Code(err) == "unknown" {
+			t.Errorf("an error without a name: %v", err)
+		}
+	})
+}
