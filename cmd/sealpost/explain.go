@@ -165,7 +165,7 @@ func (e *explanation) decision(d relay.Decision, atRcpt *reply.Error) {
 	case d.Action == relay.Held:
 		e.Parcel = "waits, sealed in the spool, until there is a certificate"
 	case d.Action == relay.Provision:
-		e.Parcel = "would be provisioned: the directory makes a key, and a copy of its own is sealed to it (nothing is made now)"
+		e.Parcel = "would be provisioned: a copy of its own, sealed to a key that the directory makes unless it excludes the address (nothing is made now)"
 	default:
 		e.Parcel = fmt.Sprintf("one copy in the clear for all recipients of rule %q", d.Clearance.Rule())
 	}
