@@ -82,6 +82,7 @@ var module = sync.OnceValues(func() (string, error) {
 	if err != nil {
 		return "", err
 	}
+	made = dir
 	out, err := exec.Command("go", "run", "./build", "-o", dir).CombinedOutput()
 	if err != nil {
 		_, _ = os.Stderr.Write(out)
@@ -89,10 +90,12 @@ var module = sync.OnceValues(func() (string, error) {
 	return dir, err
 })
 
+var made string // where module has built; "" when no test has asked for it
+
 func TestMain(m *testing.M) {
 	code := m.Run()
-	if dir, err := module(); err == nil {
-		os.RemoveAll(dir)
+	if made != "" {
+		os.RemoveAll(made)
 	}
 	os.Exit(code)
 }
