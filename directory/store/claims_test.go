@@ -4,6 +4,8 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"math/rand/v2"
+	"runtime"
 	"sync"
 	"testing"
 	"time"
@@ -243,4 +245,23 @@ func TestClaimSessions(t *testing.T) {
 			t.Errorf("after it was swept: %v", err)
 		}
 	})
+}
+
+// A caller who leaves at any moment, also the one in which the transaction
+// begins, leaves nobody behind who cannot write.
+func TestCallersWhoLeave(t *testing.T) {
+	s := newWorld(t, kinds[0]).open(t) // PostgreSQL's driver closes such a connection
+	for i := range 3000 {
+		ctx, cancel := context.WithCancel(context.Background())
+		done := make(chan struct{})
+		go func() { defer close(done); _ = s.EndClaimSession(ctx, [32]byte{byte(i)}) }() // it ends with the write or without
+		for range rand.IntN(60) {
+			runtime.Gosched()
+		}
+		cancel()
+		<-done
+		if err := s.EndClaimSession(t.Context(), [32]byte{1}); err != nil {
+			t.Fatalf("after %d: %v", i, err)
+		}
+	}
 }

@@ -146,6 +146,9 @@ func (e *sqliteEngine) write(ctx context.Context, f func(tx) error) error {
 	}
 	defer func() { e.writer <- c }()
 	if err := c.begin(ctx); err != nil {
+		// A context that ends at the wrong moment is reported though the transaction
+		// has begun; left open, it would keep everybody from writing for good.
+		_ = c.exec(ctx, "ROLLBACK")
 		return err
 	}
 	err = f(c)
