@@ -219,7 +219,7 @@ func (e *Engine) letterData(n *store.Notice, lang string, secret bool) letterDat
 	base := strings.TrimSuffix(e.opts.URL, "/") + "/claim"
 	d := letterData{
 		Name: e.opts.Name, Address: n.Address, Sender: oneLine(n.Sender), Link: base + "?t=" + e.token(n.ID), Page: base,
-		Code: spelled(e.code(n.ID)), Until: day(n.Expires, lang), Secret: secret, Kind: string(n.Kind),
+		Code: spelled(e.code(n)), Until: day(n.Expires, lang), Secret: secret, Kind: string(n.Kind),
 	}
 	for _, r := range n.References[:min(len(n.References), 2)] {
 		if r = oneLine(r); r != "" {

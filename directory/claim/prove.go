@@ -2,6 +2,7 @@ package claim
 
 import (
 	"context"
+	"crypto/hmac"
 	"encoding/hex"
 	"errors"
 	"net/netip"
@@ -56,7 +57,8 @@ func (e *Engine) Prove(ctx context.Context, p Proof) (secret string, s Session, 
 	}
 	a := store.ClaimAttempt{
 		Most: e.limits.Tries, Actor: "portal, " + clientName(p.Client),
-		Match: func(n *store.Notice) bool { return e.isCode(n.ID, code) },
+		Match: func(n *store.Notice) bool { return e.isCode(n, code) },
+		Prove: e.proof,
 	}
 	if p.Token != "" {
 		if a.Notice, err = e.readToken(p.Token); err != nil {
@@ -141,6 +143,10 @@ func (e *Engine) session(ctx context.Context, secret string) (Session, store.Cla
 	if err != nil && !errors.Is(err, store.ErrKeyDeleted) {
 		return Session{}, c, k, err
 	}
+	if proof := e.proof(c); !hmac.Equal(proof[:], c.Proof[:]) || k.Address != c.Notice.Address {
+		e.opts.Log.Error("a session in the database is not as the portal wrote it, and opens nothing: find out who writes there", "address", c.Notice.Address)
+		return Session{}, c, store.Key{}, ErrSession
+	}
 	again := hashOf(hex.EncodeToString(hash[:])) // what logs tell leads neither to the row nor to the secret
 	return Session{
 		ID: hex.EncodeToString(again[:8]), Address: c.Notice.Address, Fingerprint: c.Notice.Fingerprint,
@@ -200,7 +206,9 @@ func (e *Engine) Second(ctx context.Context, secret, answer string, client netip
 	if err != nil {
 		return "", Session{}, err
 	}
-	if err := e.opts.Store.CompleteClaim(ctx, c.Hash, store.ClaimSession{Hash: hashOf(fresh)}); err != nil {
+	next := store.ClaimSession{Hash: hashOf(fresh), Notice: c.Notice, Complete: true}
+	next.Proof = e.proof(next)
+	if err := e.opts.Store.CompleteClaim(ctx, c.Hash, next); err != nil {
 		return "", Session{}, orSession(err)
 	}
 	s, err = e.Session(ctx, fresh)

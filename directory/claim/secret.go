@@ -11,6 +11,8 @@ import (
 	"strings"
 
 	"golang.org/x/text/unicode/norm"
+
+	"sealpost/directory/store"
 )
 
 // KeySize is the length of the key that tokens and codes are computed with, in
@@ -77,11 +79,13 @@ func (e *Engine) readToken(token string) (id string, err error) {
 	return hex.EncodeToString(b[:idSize]), nil
 }
 
-// code is what the recipient of a notice types.
-func (e *Engine) code(id string) string {
+// code is what the recipient of a notice types. It belongs to what the notice is
+// about too: who can write to the database, and has a notice of his own, must not
+// make it one about somebody else's key.
+func (e *Engine) code(n *store.Notice) string {
 	code := make([]byte, 0, codeSize)
 	for round := byte(0); len(code) < codeSize; round++ {
-		for _, b := range e.mac("code", append([]byte{round}, id...)) {
+		for _, b := range e.mac("code", append([]byte{round}, about(n)...)) {
 			// What is beyond the last whole alphabet would make some characters likelier.
 			if int(b) < 256-256%len(alphabet) && len(code) < codeSize {
 				code = append(code, alphabet[int(b)%len(alphabet)])
@@ -109,8 +113,24 @@ func plainCode(typed string) string {
 }
 
 // isCode compares in constant time.
-func (e *Engine) isCode(id, plain string) bool {
-	return subtle.ConstantTimeCompare([]byte(e.code(id)), []byte(plain)) == 1
+func (e *Engine) isCode(n *store.Notice, plain string) bool {
+	return subtle.ConstantTimeCompare([]byte(e.code(n)), []byte(plain)) == 1
+}
+
+// about is which notice it is, and whose key it is about.
+func about(n *store.Notice) []byte {
+	b := append([]byte(n.ID+"\n"), n.Fingerprint[:]...)
+	return append(b, n.Address...)
+}
+
+// proof is what only the portal can write beside a session: that it began it,
+// for whom, and whether nothing is left to be proven.
+func (e *Engine) proof(c store.ClaimSession) [32]byte {
+	what := append(c.Hash[:], 0)
+	if c.Complete {
+		what[len(what)-1] = 1
+	}
+	return [32]byte(e.mac("session", append(what, about(&c.Notice)...)))
 }
 
 // hashOf is how the secret of a session is stored. A slow hash would gain

@@ -27,6 +27,7 @@ type ClaimSession struct {
 	Hash     [32]byte // SHA-256 of the secret
 	Notice   Notice   // with which it began; stored as its ID
 	Complete bool     // nothing is left to be proven
+	Proof    [32]byte // the caller's, over all that counts; see ClaimAttempt.Prove
 	Created  time.Time
 	Expires  time.Time
 }
@@ -38,7 +39,10 @@ type ClaimAttempt struct {
 	Match   func(n *Notice) bool // whether the code is the one of n; takes the same time for each
 	Most    int                  // wrong codes that one notice allows
 	Session ClaimSession         // begins when there is a match; only Hash and Expires count
-	Actor   string               // for the audit log
+	// Prove gives the Proof of that session: who only writes to the database cannot
+	// make one.
+	Prove func(ClaimSession) [32]byte
+	Actor string // for the audit log
 }
 
 // UseNotice checks an attempt. Either the notice is used from now on and the
@@ -145,6 +149,7 @@ func beginSession(ctx context.Context, t tx, a *ClaimAttempt, n *Notice, now tim
 		return err
 	}
 	a.Session.Notice, a.Session.Complete = *n, k.Secret == ""
+	a.Session.Proof = a.Prove(a.Session)
 	return insertSession(ctx, t, &a.Session, now)
 }
 
@@ -153,8 +158,8 @@ func insertSession(ctx context.Context, t tx, c *ClaimSession, now time.Time) er
 	if c.Complete {
 		complete = 1
 	}
-	return t.exec(ctx, insertStatement("claim_session", []string{"hash", "notice", "complete", "created", "expires"}),
-		c.Hash[:], c.Notice.ID, complete, now.Unix(), seconds(c.Expires))
+	return t.exec(ctx, insertStatement("claim_session", []string{"hash", "notice", "complete", "proof", "created", "expires"}),
+		c.Hash[:], c.Notice.ID, complete, c.Proof[:], now.Unix(), seconds(c.Expires))
 }
 
 // ClaimSession gives the session of a secret, by its SHA-256, with its notice; or
@@ -172,11 +177,13 @@ func oneSession(ctx context.Context, t tx, hash [32]byte, now time.Time) (ClaimS
 	c, found := ClaimSession{Hash: hash}, false
 	err := t.query(ctx, func(row scan) error {
 		var complete, created, expires int64
+		var proof []byte
 		found = true
-		err := row(&c.Notice.ID, &complete, &created, &expires)
+		err := row(&c.Notice.ID, &complete, &proof, &created, &expires)
+		copy(c.Proof[:], proof)
 		c.Complete, c.Created, c.Expires = complete == 1, moment(created), moment(expires)
 		return err
-	}, "SELECT notice, complete, created, expires FROM claim_session WHERE hash = $1 AND expires > $2", hash[:], now.Unix())
+	}, "SELECT notice, complete, proof, created, expires FROM claim_session WHERE hash = $1 AND expires > $2", hash[:], now.Unix())
 	if err == nil && !found {
 		err = ErrNoSession
 	}

@@ -26,6 +26,7 @@ CREATE TABLE claim_session (
 	hash BLOB PRIMARY KEY,             -- SHA-256 of the cookie
 	notice TEXT NOT NULL,
 	complete INTEGER NOT NULL,         -- 0: the second factor is missing
+	proof BLOB NOT NULL,               -- that the portal began it, and for whom; needs a key that is not in this database
 	created INTEGER NOT NULL,
 	expires INTEGER NOT NULL
 );
