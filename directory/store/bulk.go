@@ -72,6 +72,7 @@ func (b *Bulk) Add(ctx context.Context, list []New) ([]Added, error) {
 // Commit makes everything durable and visible.
 func (b *Bulk) Commit(ctx context.Context) error {
 	if b.load == nil {
+		b.store.gather(ctx)
 		return nil
 	}
 	load := b.load
@@ -90,6 +91,19 @@ func (b *Bulk) Commit(ctx context.Context) error {
 	}
 	b.later = nil
 	return nil
+}
+
+// gather has PostgreSQL count what it has now. By itself it does so after a
+// minute or later, and until then takes a table that has become large for an
+// empty one: each lookup reads all of it.
+func (s *Store) gather(ctx context.Context) {
+	if _, ok := s.engine.(*postgresEngine); !ok {
+		return
+	}
+	err := s.write(ctx, func(ctx context.Context, t tx) error { return t.exec(ctx, "ANALYZE mailbox, certificate") })
+	if err != nil {
+		s.opts.Log.Warn("the database does not know yet how large the directory is; lookups may be slow until it finds out by itself", "error", err)
+	}
 }
 
 // Pending reports whether what was added is not in the directory before Commit:

@@ -149,3 +149,26 @@ func TestPostgresRole(t *testing.T) {
 		t.Errorf("a wrong password in the URL: %v", err)
 	}
 }
+
+// After an import PostgreSQL knows how large its tables are, and does not read
+// them through for each lookup until it finds out by itself.
+func TestPostgresCountsAfterAnImport(t *testing.T) {
+	server, w := ownServer(t, testkit.PostgresOptions{})
+	s := w.open(t)
+	bulk, err := s.Bulk(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := bulk.Add(t.Context(), []store.New{{Cert: w.cert(t, anna), Origin: store.OriginImport}}); err != nil {
+		t.Fatal(err)
+	}
+	if err := bulk.Commit(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	for _, table := range []string{"mailbox", "certificate"} {
+		got := server.Run(t, "psql", "-qAt", "-d", w.url, "-c", "SELECT reltuples FROM pg_class WHERE relname = '"+table+"'")
+		if strings.TrimSpace(got) != "1" {
+			t.Errorf("%s has %q rows by PostgreSQL's own count", table, got)
+		}
+	}
+}
