@@ -30,7 +30,7 @@ run: build
 test:
 	bash .ci/setup
 	$(MAKE) --no-print-directory page
-	SEALPOST_TEST_ALL=1 CGO_ENABLED=1 $(GO) test -race -count=1 -v -timeout 20m ./... 2>&1 | awk -f .ci/summary.awk
+	SEALPOST_TEST_ALL=1 CGO_ENABLED=1 $(GO) test -race -count=1 -v -timeout 40m ./... 2>&1 | awk -f .ci/summary.awk
 
 lint:
 	@unformatted=$$(gofmt -l .); if [[ -n $$unformatted ]]; then echo "not formatted: $$unformatted"; exit 1; fi
