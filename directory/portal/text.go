@@ -20,6 +20,9 @@ import (
 //go:embed text/*.yaml
 var textFiles embed.FS
 
+// spoken are the languages of the pages, the default first.
+var spoken = []string{"en", "zh"}
+
 // texts are the words of the pages in one language, by the keys of text/en.yaml.
 type texts map[string]string
 
@@ -53,7 +56,7 @@ func ReadTexts(data []byte) (Texts, error) {
 func (own Texts) apply(name, host string) ([]texts, error) {
 	fill := strings.NewReplacer("{name}", name, "{host}", host)
 	var all []texts
-	for _, code := range []string{"en", "zh"} {
+	for _, code := range spoken {
 		data, err := textFiles.ReadFile("text/" + code + ".yaml")
 		if err != nil {
 			return nil, err
@@ -122,20 +125,25 @@ func (t texts) days(n int) string {
 	return t.with("days_left", "days", strconv.Itoa(n))
 }
 
-// choose takes the language that was asked for, else the one that the browser
-// prefers (RFC 9110 section 12.5.4).
+// choose takes the texts of Language.
 func choose(all []texts, lang, accept string) texts {
-	for _, t := range all {
-		if t["code"] == lang {
-			return t
-		}
+	code := Language(lang, accept)
+	return all[slices.IndexFunc(all, func(t texts) bool { return t["code"] == code })]
+}
+
+// Language is the one that a page is shown in, "en" or "zh": the one that was
+// asked for, else the one that the browser prefers by its Accept-Language (RFC
+// 9110 section 12.5.4).
+func Language(asked, accept string) string {
+	if slices.Contains(spoken, asked) {
+		return asked
 	}
 	const longest = 200 // of a header that somebody else wrote
 	matcher := xlanguage.NewMatcher([]xlanguage.Tag{xlanguage.English, xlanguage.Chinese})
 	tags, _, err := xlanguage.ParseAcceptLanguage(accept[:min(len(accept), longest)])
 	if err != nil {
-		return all[0]
+		return spoken[0]
 	}
 	_, i, _ := matcher.Match(tags...)
-	return all[i]
+	return spoken[i]
 }

@@ -1,6 +1,10 @@
 package reader
 
-import xlanguage "golang.org/x/text/language"
+import (
+	"slices"
+
+	"sealpost/directory/portal"
+)
 
 // words are those of the page in one language.
 type words struct {
@@ -18,23 +22,10 @@ type words struct {
 // languages are those that the page speaks, the default first.
 func languages() []words { return []words{english(), chinese()} }
 
-// choose takes the language that was asked for, else the one that the browser
-// prefers (RFC 9110 section 12.5.4).
+// choose takes the words of the language that the other pages would be in.
 func choose(lang, accept string) words {
-	all := languages()
-	for _, t := range all {
-		if t.Code == lang {
-			return t
-		}
-	}
-	const longest = 200 // of a header that somebody else wrote
-	matcher := xlanguage.NewMatcher([]xlanguage.Tag{xlanguage.English, xlanguage.Chinese})
-	tags, _, err := xlanguage.ParseAcceptLanguage(accept[:min(len(accept), longest)])
-	if err != nil {
-		return all[0]
-	}
-	_, i, _ := matcher.Match(tags...)
-	return all[i]
+	all, code := languages(), portal.Language(lang, accept)
+	return all[slices.IndexFunc(all, func(w words) bool { return w.Code == code })]
 }
 
 func english() words {
