@@ -127,14 +127,11 @@ func (s *Store) AuditHead(ctx context.Context) (state AuditState, err error) {
 // after, oldest first; 0 begins with the first.
 func (s *Store) AuditLog(ctx context.Context, after uint64, limit int) ([]Audit, error) {
 	var list []Audit
-	err := s.read(ctx, false, func(ctx context.Context, t tx) error {
-		list = nil
-		return t.query(ctx, func(row scan) error {
-			a, err := scanAudit(row)
-			list = append(list, a)
-			return err
-		}, "SELECT seq, at, kind, address, fingerprint, actor, detail, hash FROM audit WHERE seq > $1 ORDER BY seq LIMIT $2",
+	err := s.read(ctx, false, func(ctx context.Context, t tx) (err error) {
+		list, err = all(ctx, t, scanAudit,
+			"SELECT seq, at, kind, address, fingerprint, actor, detail, hash FROM audit WHERE seq > $1 ORDER BY seq LIMIT $2",
 			int64(after), int64(min(max(limit, 1), auditPage)))
+		return err
 	})
 	return list, err
 }

@@ -197,13 +197,7 @@ func oneNotice(ctx context.Context, t tx, id string) (Notice, error) {
 }
 
 func readNotices(ctx context.Context, t tx, condition string, args ...any) ([]Notice, error) {
-	var list []Notice
-	err := t.query(ctx, func(row scan) error {
-		n, err := scanNotice(row)
-		list = append(list, n)
-		return err
-	}, "SELECT "+noticeColumns+" FROM notice"+condition, args...)
-	return list, err
+	return all(ctx, t, scanNotice, "SELECT "+noticeColumns+" FROM notice"+condition, args...)
 }
 
 func scanNotice(row scan) (n Notice, err error) {

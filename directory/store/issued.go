@@ -19,13 +19,10 @@ type Revocation struct {
 // expired at since, in the order of their serial numbers.
 func (s *Store) Revocations(ctx context.Context, since time.Time) ([]Revocation, error) {
 	var list []Revocation
-	err := s.read(ctx, false, func(ctx context.Context, t tx) error {
-		list = nil
-		return t.query(ctx, func(row scan) error {
-			r, err := scanRevocation(row)
-			list = append(list, r)
-			return err
-		}, "SELECT serial, at, not_after, why FROM revocation WHERE not_after >= $1 ORDER BY serial", since.Unix())
+	err := s.read(ctx, false, func(ctx context.Context, t tx) (err error) {
+		list, err = all(ctx, t, scanRevocation,
+			"SELECT serial, at, not_after, why FROM revocation WHERE not_after >= $1 ORDER BY serial", since.Unix())
+		return err
 	})
 	return list, err
 }

@@ -211,13 +211,8 @@ func readKeys(ctx context.Context, t tx, whole bool, condition string, args ...a
 	if whole {
 		column = "wrapped"
 	}
-	var list []Key
-	err := t.query(ctx, func(row scan) error {
-		k, err := scanKey(row)
-		list = append(list, k)
-		return err
-	}, "SELECT fingerprint, address, keeper, secret, notes, created, claimed, deleted, expires, "+column+" FROM escrow"+condition, args...)
-	return list, err
+	return all(ctx, t, scanKey,
+		"SELECT fingerprint, address, keeper, secret, notes, created, claimed, deleted, expires, "+column+" FROM escrow"+condition, args...)
 }
 
 func scanKey(row scan) (k Key, err error) {

@@ -111,3 +111,14 @@ func one(ctx context.Context, t tx, query string, dest ...any) error {
 	}
 	return err
 }
+
+// all reads every row of a result.
+func all[T any](ctx context.Context, t tx, read func(scan) (T, error), query string, args ...any) ([]T, error) {
+	var list []T
+	err := t.query(ctx, func(row scan) error {
+		v, err := read(row)
+		list = append(list, v)
+		return err
+	}, query, args...)
+	return list, err
+}
