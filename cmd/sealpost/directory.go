@@ -48,6 +48,20 @@ func (a directoryAccess) section() (*config.Config, error) {
 	return cfg, nil
 }
 
+// subsection gives the configuration and one of the sections of directory, or
+// missing where it is not there.
+func subsection[T any](a directoryAccess, pick func(*config.Directory) *T, missing error) (*config.Config, *T, error) {
+	cfg, err := a.section()
+	if err != nil {
+		return nil, nil, err
+	}
+	part := pick(cfg.Directory)
+	if part == nil {
+		return nil, nil, usageError{fmt.Errorf("%s: %w", a.Config, missing)}
+	}
+	return cfg, part, nil
+}
+
 func (a directoryAccess) open(ctx context.Context, messages io.Writer) (*store.Store, *config.Config, error) {
 	cfg, err := a.section()
 	if err != nil {

@@ -32,14 +32,7 @@ var errNoAuthority = errors.New("there is no section directory.ca: write ca: {ce
 
 // authoritySection gives the sections directory and directory.ca.
 func (a directoryAccess) authoritySection() (*config.Config, *config.DirectoryCA, error) {
-	cfg, err := a.section()
-	if err != nil {
-		return nil, nil, err
-	}
-	if cfg.Directory.CA == nil {
-		return nil, nil, usageError{fmt.Errorf("%s: %w", a.Config, errNoAuthority)}
-	}
-	return cfg, cfg.Directory.CA, nil
+	return subsection(a, func(d *config.Directory) *config.DirectoryCA { return d.CA }, errNoAuthority)
 }
 
 // openAuthority reads the files of the directory's authority; nil where the

@@ -8,6 +8,8 @@ import (
 	"log/slog"
 	"net"
 
+	"github.com/prometheus/client_golang/prometheus"
+
 	"sealpost/config"
 	"sealpost/directory/enrol"
 	"sealpost/directory/mailer"
@@ -91,4 +93,24 @@ func (e *enrolDoor) stop(ctx context.Context) error {
 		<-e.done
 	}
 	return err
+}
+
+var descEnrol = desc("directory_enrol_messages_total", "Messages to the directory's own mailbox, by what became of them.", "result")
+var descEnrolAnswers = desc("directory_enrol_answers_total", "Answers to messages to the directory's own mailbox, by what became of them.", "result")
+
+// enrolled is what the directory's mailbox counts, as metrics.
+type enrolled struct{ server *enrol.Server }
+
+// Describe names the metrics.
+func (enrolled) Describe(ch chan<- *prometheus.Desc) { ch <- descEnrol; ch <- descEnrolAnswers }
+
+// Collect reads the counters.
+func (e enrolled) Collect(ch chan<- prometheus.Metric) {
+	s := e.server.Stats()
+	for result, n := range map[string]uint64{"learned": s.Learned, "refused": s.Refused, "deferred": s.Deferred, "malformed": s.Malformed} {
+		ch <- prometheus.MustNewConstMetric(descEnrol, prometheus.CounterValue, float64(n), result)
+	}
+	for result, n := range map[string]uint64{"sent": s.Answers, "lost": s.Lost, "withheld": s.Withheld} {
+		ch <- prometheus.MustNewConstMetric(descEnrolAnswers, prometheus.CounterValue, float64(n), result)
+	}
 }

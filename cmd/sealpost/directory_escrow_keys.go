@@ -31,14 +31,7 @@ type directoryEscrowCommand struct {
 
 // escrowSection gives the configuration and its section directory.escrow.
 func (a directoryAccess) escrowSection() (*config.Config, *config.DirectoryEscrow, error) {
-	cfg, err := a.section()
-	if err != nil {
-		return nil, nil, err
-	}
-	if cfg.Directory.Escrow == nil {
-		return nil, nil, usageError{fmt.Errorf("%s: %w", a.Config, errNoEscrow)}
-	}
-	return cfg, cfg.Directory.Escrow, nil
+	return subsection(a, func(d *config.Directory) *config.DirectoryEscrow { return d.Escrow }, errNoEscrow)
 }
 
 // errVaultKeys says that there is no file.
